@@ -1,0 +1,1 @@
+"""Cluster membership and small broadcasts by SWIM gossip; knows nothing of HTTP, OCI or filters."""
