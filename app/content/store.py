@@ -115,13 +115,13 @@ class ContentStore(Protocol):
         """Size and media type. Raises `NotFound`. Costs at most a `stat(2)` and, once a manifest, reading it."""
 
     def open(self, digest: Digest) -> Blob:
-        """Raises `NotFound`, also when the file's size is not the one that is known (logged, no longer in the inventory)."""
+        """Raises `NotFound`, also when the file's size is not the one known (logged, and out of the inventory)."""
 
     def resolve(self, key: Key) -> Image:
         """What the tag of `key` points at here. Raises `NotFound`, also when the target's content is not there."""
 
     def repositories(self, digest: Digest) -> frozenset[tuple[str, str]]:
-        """The `(registry, repository)` pairs known to have this digest: image names walked, and the owner's own labels."""
+        """The `(registry, repository)` pairs known to have it: image names walked, and the owner's own labels."""
 
     def ingest(self, digest: Digest) -> Ingest | None:
         """The download of this digest that is going on, if any. Costs a look at the file system."""

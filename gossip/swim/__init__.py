@@ -1,1 +1,4 @@
-"""The SWIM core: no socket, no clock, no thread, no global randomness. Drivers are `gossip.udp` and `gossip.simulate`."""
+"""The SWIM core: no socket, no clock, no thread, no global randomness.
+
+Its drivers are `gossip.udp` (real sockets) and `gossip.simulate` (a virtual clock).
+"""
