@@ -64,7 +64,7 @@ class MessageType(IntEnum):
 
 
 def encode(message: Message) -> bytes:
-    """One message for a datagram, type byte first.
+    """One message for a datagram, type byte first; fields in the order of their names, as stock nodes send them.
 
     A `PushPull` has no form for datagrams (`stream.encode_stream` has it): `UsageError`.
     """
@@ -74,7 +74,7 @@ def encode(message: Message) -> bytes:
         case Ping():
             return _typed(MessageType.PING, {"Node": message.node, "SeqNo": message.seq_no} | _source(message))
         case IndirectPing():
-            return _typed(MessageType.INDIRECT_PING, _indirect(message) | _source(message))
+            return _typed(MessageType.INDIRECT_PING, _indirect(message))
         case Ack(seq_no, payload):
             return _typed(MessageType.ACK, {"Payload": payload or None, "SeqNo": seq_no})
         case Nack(seq_no):
@@ -84,7 +84,7 @@ def encode(message: Message) -> bytes:
         case Dead(incarnation, node, sender):
             return _typed(MessageType.DEAD, {"From": sender, "Incarnation": incarnation, "Node": node})
         case Alive():
-            return _typed(MessageType.ALIVE, {"Node": message.node} | _alive(message))
+            return _typed(MessageType.ALIVE, _claim(message, "Node", message.node))
         case ErrorReply(error):
             return _typed(MessageType.ERROR, {"Error": error})
         case _:
@@ -105,7 +105,7 @@ def decode(data: bytes) -> Message:
 
 def encode_entry(entry: NodeEntry) -> bytes:
     """One node of a push/pull; a stream holds them back to back."""
-    return pack({"Name": entry.name, "State": int(entry.state)} | _alive(entry))
+    return pack(_claim(entry, "Name", entry.name, int(entry.state)))
 
 
 def decode_entry(fields: Fields) -> NodeEntry:
@@ -147,16 +147,20 @@ def _indirect(message: IndirectPing) -> dict[str, Any]:
         "Node": message.node,
         "Port": message.port,
         "SeqNo": message.seq_no,
+        **_source(message),
         "Target": message.target,
     }
 
 
-def _alive(claim: Alive | NodeEntry) -> dict[str, Any]:
+def _claim(claim: Alive | NodeEntry, name_field: str, name: str, state: int | None = None) -> dict[str, Any]:
+    """What an alive and a push/pull's row share; only a row has a state."""
     return {
         "Addr": claim.addr,
         "Incarnation": claim.incarnation,
         "Meta": claim.meta or None,
+        name_field: name,
         "Port": claim.port,
+        **({} if state is None else {"State": state}),
         "Vsn": bytes(claim.versions),
     }
 

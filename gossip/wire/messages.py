@@ -160,7 +160,7 @@ class SerfState:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """`flags` bit 0 asks for an ack, bit 1 forbids re-broadcast; `filters` are undecoded; `timeout_ns` is a duration."""
+    """`flags` bit 0 asks for an ack, bit 1 forbids re-broadcast; `filters` stay encoded; `timeout_ns` is a duration."""
 
     ltime: int
     id: int

@@ -145,7 +145,7 @@ def _state_fields(state: SerfState) -> dict[str, Any]:
 def _query_fields(query: Query) -> dict[str, Any]:
     return {
         "Addr": query.addr,
-        "Filters": list(query.filters),
+        "Filters": list(query.filters) or None,
         "Flags": query.flags,
         "ID": query.id,
         "LTime": query.ltime,
