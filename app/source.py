@@ -62,6 +62,10 @@ class Body(Protocol):
     @property
     def length(self) -> int: ...
 
+    @property
+    def sent(self) -> int:
+        """How many of them have been given out so far, also after a failure."""
+
     def send_to(self, client: socket) -> None:
         """Write all bytes to the client's socket, kernel to kernel where possible, with fair turns for the hub.
 
