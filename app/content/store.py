@@ -70,6 +70,17 @@ class Ingest:
     total: int | None
 
 
+def is_known_in(repositories: frozenset[tuple[str, str]], key: Key) -> bool:
+    """Whether these pairs (see `ContentStore.repositories`) name the registry and repository of `key`.
+
+    containerd's label `containerd.io/distribution.source.<host>` drops the port of the registry, so a pair without a
+    port stands for the host's registries on every port.
+    """
+    host, colon, port = key.registry.rpartition(":")
+    hosts = {key.registry, host.strip("[]") if colon and port.isdigit() else key.registry.strip("[]")}
+    return any((host, key.repository) in repositories for host in hosts)
+
+
 class StoreWatcher(Protocol):
     """Told of every change of the inventory, on the app's hub; must neither block nor raise."""
 

@@ -1,0 +1,313 @@
+"""What a store holds, in memory: digests with their sizes, image names with what they point at, who names what.
+
+Pure: the store puts in what it learns and drains what has changed. It takes care of three things that are easy to
+get wrong: a name is shown only while its manifest is here and the image could be walked; a listing that was under
+way while single changes came in neither undoes nor loses any of them; one bad image costs nothing but itself.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from app.content.changes import Added, Change, Removed, Skipped, Tagged, Untagged
+from app.content.store import Descriptor, Image, NotFound, StoreError
+from app.content.walk import MalformedManifest, ReadManifest, Walk, walk
+from app.key import Digest, InvalidName, Key, parse_image_name
+
+Pairs = frozenset[tuple[str, str]]
+_NONE: Pairs = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a store's owner knows of one content. `sources` are the `(host, repository)` pairs of its labels."""
+
+    size: int
+    sources: Pairs = _NONE
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One image name. `awaits`: its manifests that are not here; `told`: the target that the watcher knows of."""
+
+    image: Image
+    key: Key
+    walk: Walk | None = None
+    awaits: frozenset[Digest] = frozenset()
+    told: Digest | None = None
+
+
+@dataclass(slots=True)
+class _Touched:
+    """What single changes have touched since a listing began: there they know better than the listing."""
+
+    digests: set[Digest] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
+
+
+class Inventory:
+    """See above. Never yields, except where `settle`'s `read` does."""
+
+    def __init__(self) -> None:
+        self._contents: dict[Digest, Content] = {}
+        self._entries: dict[str, _Entry] = {}
+        self._canonical: dict[str, str] = {}  # Key.image_name -> the name as its owner writes it
+        self._named_by: dict[Digest, dict[str, str]] = {}  # -> {image name: media type}
+        self._guessed: dict[Digest, str] = {}  # media types of what no image names
+        self._awaited: dict[Digest, set[str]] = {}  # manifests not here -> names to walk when they come
+        self._unwalked: dict[str, None] = {}  # names, in order
+        self._skipped: dict[str, str] = {}
+        self._touched: _Touched | None = None
+        self._changes: list[Change] = []
+
+    # -- questions ------------------------------------------------------------
+
+    def images(self) -> list[Image]:
+        return [entry.image for entry in self._entries.values() if self._is_shown(entry)]
+
+    def digests(self) -> list[Digest]:
+        return list(self._contents)
+
+    def __contains__(self, digest: Digest) -> bool:
+        return digest in self._contents
+
+    def size(self, digest: Digest) -> int:
+        """Raises `NotFound`."""
+        try:
+            return self._contents[digest].size
+        except KeyError:
+            raise NotFound(f"{digest} is not in this store") from None
+
+    def media_type(self, digest: Digest) -> str | None:
+        """As an image that names it says, else as was guessed; None if nobody has looked yet."""
+        if naming := self._named_by.get(digest):
+            return next(iter(naming.values()))
+        return self._guessed.get(digest)
+
+    def resolve(self, key: Key) -> Image:
+        """Raises `NotFound`."""
+        entry = self._entries.get(self._canonical.get(key.image_name, ""))
+        if entry is None or not self._is_shown(entry):
+            raise NotFound(f"{key} is not in this store")
+        return entry.image
+
+    def repositories(self, digest: Digest) -> Pairs:
+        """Of the images that name it, and of its labels: see `app.content.store.is_known_in` for what a label lacks."""
+        keys = [self._entries[name].key for name in self._named_by.get(digest, ())]
+        content = self._contents.get(digest)
+        return frozenset((key.registry, key.repository) for key in keys) | (content.sources if content else _NONE)
+
+    def skipped(self) -> Mapping[str, str]:
+        """Names of images that can't be walked, and why."""
+        return self._skipped
+
+    # -- single changes -------------------------------------------------------
+
+    def put(self, digest: Digest, content: Content) -> None:
+        """This content is here. Sources that are known already stay: labels come late, and an event has none."""
+        if self._touched is not None:
+            self._touched.digests.add(digest)
+        known = self._contents.get(digest)
+        self._store(digest, Content(content.size, content.sources | (known.sources if known else _NONE)))
+
+    def drop(self, digest: Digest) -> None:
+        """This content is gone; the names that point at it go with it, until it comes back."""
+        if self._touched is not None:
+            self._touched.digests.add(digest)
+        self._discard(digest)
+
+    def put_image(self, image: Image) -> None:
+        """The name points at this now. A name that no request can ask for is skipped."""
+        if self._touched is not None:
+            self._touched.names.add(image.name)
+        self._point(image)
+
+    def drop_image(self, name: str) -> None:
+        """The name is gone. Its content stays until it is dropped itself."""
+        if self._touched is not None:
+            self._touched.names.add(name)
+        self._forget(name)
+
+    def guess(self, digest: Digest, media_type: str) -> None:
+        """Remember what the bytes look like, for as long as they are here."""
+        if digest in self._contents:
+            self._guessed[digest] = media_type
+
+    # -- whole listings -------------------------------------------------------
+
+    def begin_listing(self) -> None:
+        """A listing starts now; one that was under way counts no more."""
+        self._touched = _Touched()
+
+    def end_listing(self, contents: Mapping[Digest, Content], images: Iterable[Image]) -> None:
+        """All that the owner had at some moment since `begin_listing`: put in what is new, drop what is not in it."""
+        touched, self._touched = self._touched or _Touched(), None
+        for digest in self._contents.keys() - contents.keys() - touched.digests:
+            self._discard(digest)
+        for digest, content in contents.items():
+            if digest not in touched.digests:
+                self._store(digest, content)
+        listed = {image.name: image for image in images}
+        known = self._entries.keys() | self._skipped.keys()
+        for name in known - listed.keys() - touched.names:
+            self._forget(name)
+        for name, image in listed.items():
+            if name not in touched.names:
+                self._point(image)
+                if image.target.digest not in self._contents:
+                    self._skip(name, f"its target {image.target.digest} is not in the store")
+
+    def abandon_listing(self) -> None:
+        """The listing failed: nothing is known beyond the single changes."""
+        self._touched = None
+
+    # -- what follows from it -------------------------------------------------
+
+    def settle(self, read: ReadManifest) -> None:
+        """Walk the images whose manifests have come; call this after every change. `read` may yield.
+
+        An image whose manifest can't be read now (`StoreError`) is tried again at the next change.
+        """
+        later: list[str] = []
+        while self._unwalked:
+            name = next(iter(self._unwalked))
+            del self._unwalked[name]
+            entry = self._entries[name]
+            target = entry.image.target
+            if target.digest not in self._contents:
+                self._awaited.setdefault(target.digest, set()).add(name)
+                continue
+            missing: set[Digest] = set()
+            try:
+                found = walk(target, self._noting(missing, read))
+            except MalformedManifest as error:
+                if self._points_at(name, target):
+                    self._skip(name, str(error))
+            except StoreError:
+                later.append(name)
+            else:
+                if self._points_at(name, target):
+                    self._walked(self._entries[name], found, missing)
+        self._unwalked.update((name, None) for name in later if name in self._entries)
+
+    def drain(self) -> list[Change]:
+        """What has changed since the last call, in order."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    # -- inside ---------------------------------------------------------------
+
+    def _is_shown(self, entry: _Entry) -> bool:
+        return entry.walk is not None and entry.image.target.digest in self._contents
+
+    def _points_at(self, name: str, target: Descriptor) -> bool:
+        entry = self._entries.get(name)
+        return entry is not None and entry.image.target == target
+
+    def _store(self, digest: Digest, content: Content) -> None:
+        is_new = digest not in self._contents
+        self._contents[digest] = content
+        if is_new:
+            self._changes.append(Added(digest))
+            self._unwalked.update(dict.fromkeys(self._awaited.pop(digest, ())))
+
+    def _discard(self, digest: Digest) -> None:
+        if self._contents.pop(digest, None) is None:
+            return
+        self._guessed.pop(digest, None)
+        for name in list(self._named_by.get(digest, ())):
+            entry = self._entries[name]
+            if entry.image.target.digest == digest:
+                self._hide(entry)
+                self._awaited.setdefault(digest, set()).add(name)
+        self._changes.append(Removed(digest))
+
+    def _point(self, image: Image) -> None:
+        entry = self._entries.get(image.name)
+        if entry is not None and entry.image.target == image.target:
+            entry.image = image  # a new time at most
+            self._canonical.setdefault(entry.key.image_name, image.name)
+            return
+        try:
+            key = parse_image_name(image.name)
+        except InvalidName as error:
+            self._skip(image.name, str(error))
+            return
+        if entry is None:
+            entry = self._entries[image.name] = _Entry(image, key)
+            self._canonical[key.image_name] = image.name
+        else:
+            self._unlink(entry)
+            entry.image = image
+        if image.target.digest in self._contents:
+            self._unwalked[image.name] = None
+        else:
+            self._hide(entry)
+            self._awaited.setdefault(image.target.digest, set()).add(image.name)
+
+    def _forget(self, name: str) -> None:
+        self._skipped.pop(name, None)
+        if (entry := self._entries.pop(name, None)) is None:
+            return
+        self._unlink(entry)
+        self._unwalked.pop(name, None)
+        if self._canonical.get(entry.key.image_name) == name:
+            del self._canonical[entry.key.image_name]
+        self._hide(entry)
+
+    def _noting(self, missing: set[Digest], read: ReadManifest) -> ReadManifest:
+        """`read`, and note what neither it nor we have."""
+
+        def noting(digest: Digest) -> bytes | None:
+            content = read(digest)
+            if content is None and digest not in self._contents:
+                missing.add(digest)
+            return content
+
+        return noting
+
+    def _walked(self, entry: _Entry, found: Walk, missing: set[Digest]) -> None:
+        name = entry.image.name
+        self._unlink(entry)
+        entry.walk, entry.awaits = found, frozenset(missing)
+        self._skipped.pop(name, None)
+        for descriptor in found.named:
+            self._named_by.setdefault(descriptor.digest, {})[name] = descriptor.media_type
+        for digest in missing:
+            self._awaited.setdefault(digest, set()).add(name)
+        if not missing.isdisjoint(self._contents):  # came while we walked
+            self._unwalked[name] = None
+        if self._is_shown(entry) and entry.told != entry.image.target.digest:
+            entry.told = entry.image.target.digest
+            self._changes.append(Tagged(entry.image))
+
+    def _unlink(self, entry: _Entry) -> None:
+        """Forget what the image was found to name and what it waits for."""
+        for digest in entry.awaits | {entry.image.target.digest}:
+            _remove(self._awaited, digest, entry.image.name)
+        for descriptor in entry.walk.named if entry.walk else ():
+            _remove(self._named_by, descriptor.digest, entry.image.name)
+        entry.walk, entry.awaits = None, frozenset()
+
+    def _hide(self, entry: _Entry) -> None:
+        if entry.told is not None:
+            entry.told = None
+            self._changes.append(Untagged(entry.image.name))
+
+    def _skip(self, name: str, reason: str) -> None:
+        if (entry := self._entries.get(name)) is not None:
+            self._hide(entry)
+        if self._skipped.get(name) != reason:
+            self._skipped[name] = reason
+            self._changes.append(Skipped(name, reason))
+
+
+def _remove(index: dict[Digest, set[str]] | dict[Digest, dict[str, str]], digest: Digest, name: str) -> None:
+    names = index.get(digest)
+    if names is None:
+        return
+    if isinstance(names, set):
+        names.discard(name)
+    else:
+        names.pop(name, None)
+    if not names:
+        del index[digest]
