@@ -109,7 +109,7 @@ def test_all_mistakes_come_in_one_message() -> None:
 )
 def test_settings_that_do_not_go_together_are_refused_with_the_remedy(given: dict[str, str], words: str) -> None:
     """One line each, which begins with the flag."""
-    mistakes = _mistakes(**given)
+    mistakes = _mistakes(None, "10.0.0.7", **given)
     assert len(mistakes) == 1
     assert words in mistakes[0]
 
