@@ -8,35 +8,9 @@ from app.option import Option, options_of
 
 _OPTIONS = options_of(Config)
 _FLAGS = tuple(each.flag for each in _OPTIONS)
-_PIECES = st.sampled_from(
-    [
-        "|",
-        ":",
-        "[",
-        "]",
-        ",",
-        ".",
-        "-",
-        "/",
-        "(",
-        "*",
-        "0",
-        "5000",
-        "65536",
-        "127.0.0.1",
-        "::1",
-        "fe80::1%lo",
-        "1s",
-        "ms",
-        "docker.io",
-        "static",
-        "layout",
-        "true",
-        "é",
-        "٣",
-        "{1,99999999999}",
-    ]
-) | st.sampled_from(["", "\0", "\n", " ", "a" * 300])
+_SIGNS = tuple("|:[],.-/(*0é٣\0\n ")
+_WORDS = ("", "5000", "65536", "127.0.0.1", "::1", "fe80::1%lo", "1s", "ms", "docker.io", "static", "layout", "true")
+_PIECES = st.sampled_from((*_SIGNS, *_WORDS, "{1,99999999999}", "a" * 300))
 _TEXT = st.one_of(st.lists(_PIECES, max_size=4).map("".join), st.text(max_size=20))
 _GIVEN = st.fixed_dictionaries(
     {}, optional={each.name: st.lists(_TEXT, max_size=3) if each.repeatable else _TEXT for each in _OPTIONS}
