@@ -7,11 +7,10 @@ Blobs are memory files, so that whatever needs a real descriptor (sendfile) gets
 import os
 from collections.abc import Iterable
 
-from app.content.announce import Announcer
 from app.content.blob import FileBlob
-from app.content.inventory import Content, Inventory
+from app.content.holdings import Holdings
+from app.content.inventory import Content
 from app.content.store import Blob, Descriptor, Image, Ingest, NotFound, StoreWatcher
-from app.content.walk import media_type_of
 from app.key import Digest, Key
 from tests.images import TestImage
 
@@ -36,25 +35,50 @@ class MemoryBlob:
         pass
 
 
+class MemoryContents:
+    """A `ContentReader` over a dictionary."""
+
+    def __init__(self, *, has_files: bool) -> None:
+        self._has_files = has_files
+        self.contents: dict[Digest, bytes] = {}
+
+    def holds(self, digest: Digest, size: int) -> bool:
+        return len(self.contents.get(digest, b"")) == size
+
+    def open(self, digest: Digest, size: int) -> Blob:
+        content = self.contents.get(digest)
+        if content is None or len(content) != size:
+            raise NotFound(f"{digest} is not in this store with {size} bytes")
+        if not self._has_files:
+            return MemoryBlob(content)
+        descriptor = os.memfd_create(digest.hex, os.MFD_CLOEXEC)
+        written = 0
+        while written < len(content):
+            written += os.write(descriptor, content[written:])
+        return FileBlob(descriptor, len(content))
+
+    def read(self, digest: Digest, limit: int) -> bytes | None:
+        content = self.contents.get(digest)
+        return None if content is None else content[:limit]
+
+
 class FakeStore:
     """See above. `has_files=False` opens blobs that have no descriptor."""
 
     def __init__(self, *, has_files: bool = True) -> None:
         self.trouble: str | None = None
         self.ingests: dict[Digest, Ingest] = {}
-        self._has_files = has_files
-        self._contents: dict[Digest, bytes] = {}
-        self._inventory = Inventory()
-        self._announcer = Announcer(self._inventory, self._contents.get, None)
+        self._memory = MemoryContents(has_files=has_files)
+        self._holdings = Holdings(self._memory, None)
 
     # -- what tests do to it --------------------------------------------------
 
     def put_blob(self, content: bytes, sources: Iterable[tuple[str, str]] = (), algorithm: str = "sha256") -> Digest:
         """`sources` are what containerd's labels would say."""
         digest = Digest.of(content, algorithm)
-        self._contents[digest] = content
-        self._inventory.put(digest, Content(len(content), frozenset(sources)))
-        self._announcer.announce()
+        self._memory.contents[digest] = content
+        self._holdings.inventory.put(digest, Content(len(content), frozenset(sources)))
+        self._holdings.announce()
         return digest
 
     def put_image(self, name: str, image: TestImage, updated_at: float = 0.0) -> Digest:
@@ -66,18 +90,18 @@ class FakeStore:
 
     def put_name(self, name: str, target: Descriptor, updated_at: float = 0.0) -> None:
         """A name alone; its content may be here or not."""
-        self._inventory.put_image(Image(name, target, updated_at))
-        self._announcer.announce()
+        self._holdings.inventory.put_image(Image(name, target, updated_at))
+        self._holdings.announce()
 
     def drop_blob(self, digest: Digest) -> None:
-        del self._contents[digest]
-        self._inventory.drop(digest)
-        self._announcer.announce()
+        del self._memory.contents[digest]
+        self._holdings.inventory.drop(digest)
+        self._holdings.announce()
 
     def drop_image(self, name: str) -> None:
         """The name alone, as when containerd removes an image: its content goes later, if nobody else needs it."""
-        self._inventory.drop_image(name)
-        self._announcer.announce()
+        self._holdings.inventory.drop_image(name)
+        self._holdings.announce()
 
     # -- ContentStore ---------------------------------------------------------
 
@@ -86,49 +110,38 @@ class FakeStore:
             watcher.added(digest)
         for image in self.images():
             watcher.tagged(image)
-        self._announcer.watcher = watcher
+        self._holdings.watcher = watcher
 
     def stop(self) -> None:
-        self._announcer.watcher = None
+        self._holdings.watcher = None
 
     def wait_listed(self, timeout_s: float) -> bool:
-        return self._announcer.watcher is not None
+        return self._holdings.watcher is not None
 
     def problem(self) -> str | None:
         return self.trouble
 
     def images(self) -> list[Image]:
-        return self._inventory.images()
+        return self._holdings.images()
 
     def digests(self) -> list[Digest]:
-        return self._inventory.digests()
+        return self._holdings.digests()
 
     def stat(self, digest: Digest) -> Descriptor:
-        size = self._inventory.size(digest)
-        media_type = self._inventory.media_type(digest)
-        return Descriptor(digest, size, media_type_of(self._contents[digest]) if media_type is None else media_type)
+        return self._holdings.stat(digest)
 
     def open(self, digest: Digest) -> Blob:
-        if digest not in self._contents:
-            raise NotFound(f"{digest} is not in this store")
-        content = self._contents[digest]
-        if not self._has_files:
-            return MemoryBlob(content)
-        descriptor = os.memfd_create(digest.hex, os.MFD_CLOEXEC)
-        written = 0
-        while written < len(content):
-            written += os.write(descriptor, content[written:])
-        return FileBlob(descriptor, len(content))
+        return self._holdings.open(digest)
 
     def resolve(self, key: Key) -> Image:
-        return self._inventory.resolve(key)
+        return self._holdings.resolve(key)
 
     def repositories(self, digest: Digest) -> frozenset[tuple[str, str]]:
-        return self._inventory.repositories(digest)
+        return self._holdings.repositories(digest)
 
     def ingest(self, digest: Digest) -> Ingest | None:
         return self.ingests.get(digest)
 
     def skipped(self) -> dict[str, str]:
         """Names of images that can't be walked, and why."""
-        return dict(self._inventory.skipped())
+        return dict(self._holdings.inventory.skipped())

@@ -70,6 +70,10 @@ class BlobFiles:
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
+    def holds(self, digest: Digest, size: int) -> bool:
+        """Whether there is such a file of exactly this size."""
+        return self.size(digest) == size
+
     def open(self, digest: Digest, size: int) -> FileBlob:
         """Raises `NotFound` if there is no such file of exactly this size, `StoreUnavailable` if we may not read it."""
         try:

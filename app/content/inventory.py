@@ -6,9 +6,10 @@ way while single changes came in neither undoes nor loses any of them; one bad i
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.content.changes import Added, Change, Removed, Skipped, Tagged, Untagged
+from app.content.naming import Naming, Waiting
 from app.content.store import Descriptor, Image, NotFound, StoreError
 from app.content.walk import MalformedManifest, ReadManifest, Walk, walk
 from app.key import Digest, InvalidName, Key, parse_image_name
@@ -36,14 +37,6 @@ class _Entry:
     told: Digest | None = None
 
 
-@dataclass(slots=True)
-class _Touched:
-    """What single changes have touched since a listing began: there they know better than the listing."""
-
-    digests: set[Digest] = field(default_factory=set)
-    names: set[str] = field(default_factory=set)
-
-
 class Inventory:
     """See above. Never yields, except where `settle`'s `read` does."""
 
@@ -51,12 +44,13 @@ class Inventory:
         self._contents: dict[Digest, Content] = {}
         self._entries: dict[str, _Entry] = {}
         self._canonical: dict[str, str] = {}  # Key.image_name -> the name as its owner writes it
-        self._named_by: dict[Digest, dict[str, str]] = {}  # -> {image name: media type}
+        self._naming = Naming()
         self._guessed: dict[Digest, str] = {}  # media types of what no image names
-        self._awaited: dict[Digest, set[str]] = {}  # manifests not here -> names to walk when they come
+        self._waiting = Waiting()  # for manifests that are not here
         self._unwalked: dict[str, None] = {}  # names, in order
         self._skipped: dict[str, str] = {}
-        self._touched: _Touched | None = None
+        # what single changes have touched since a listing began: there they know better than the listing
+        self._touched: set[Digest | str] | None = None
         self._changes: list[Change] = []
 
     # -- questions ------------------------------------------------------------
@@ -79,9 +73,8 @@ class Inventory:
 
     def media_type(self, digest: Digest) -> str | None:
         """As an image that names it says, else as was guessed; None if nobody has looked yet."""
-        if naming := self._named_by.get(digest):
-            return next(iter(naming.values()))
-        return self._guessed.get(digest)
+        named = self._naming.media_type(digest)
+        return self._guessed.get(digest) if named is None else named
 
     def resolve(self, key: Key) -> Image:
         """Raises `NotFound`."""
@@ -92,7 +85,7 @@ class Inventory:
 
     def repositories(self, digest: Digest) -> Pairs:
         """Of the images that name it, and of its labels: see `app.content.store.is_known_in` for what a label lacks."""
-        keys = [self._entries[name].key for name in self._named_by.get(digest, ())]
+        keys = [self._entries[name].key for name in self._naming.names(digest)]
         content = self._contents.get(digest)
         return frozenset((key.registry, key.repository) for key in keys) | (content.sources if content else _NONE)
 
@@ -105,26 +98,26 @@ class Inventory:
     def put(self, digest: Digest, content: Content) -> None:
         """This content is here. Sources that are known already stay: labels come late, and an event has none."""
         if self._touched is not None:
-            self._touched.digests.add(digest)
+            self._touched.add(digest)
         known = self._contents.get(digest)
         self._store(digest, Content(content.size, content.sources | (known.sources if known else _NONE)))
 
     def drop(self, digest: Digest) -> None:
         """This content is gone; the names that point at it go with it, until it comes back."""
         if self._touched is not None:
-            self._touched.digests.add(digest)
+            self._touched.add(digest)
         self._discard(digest)
 
     def put_image(self, image: Image) -> None:
         """The name points at this now. A name that no request can ask for is skipped."""
         if self._touched is not None:
-            self._touched.names.add(image.name)
+            self._touched.add(image.name)
         self._point(image)
 
     def drop_image(self, name: str) -> None:
         """The name is gone. Its content stays until it is dropped itself."""
         if self._touched is not None:
-            self._touched.names.add(name)
+            self._touched.add(name)
         self._forget(name)
 
     def guess(self, digest: Digest, media_type: str) -> None:
@@ -136,22 +129,30 @@ class Inventory:
 
     def begin_listing(self) -> None:
         """A listing starts now; one that was under way counts no more."""
-        self._touched = _Touched()
+        self._touched = set()
 
-    def end_listing(self, contents: Mapping[Digest, Content], images: Iterable[Image]) -> None:
-        """All that the owner had at some moment since `begin_listing`: put in what is new, drop what is not in it."""
-        touched, self._touched = self._touched or _Touched(), None
-        for digest in self._contents.keys() - contents.keys() - touched.digests:
+    def end_listing(
+        self, contents: Mapping[Digest, Content], images: Iterable[Image], refused: Mapping[str, str] | None = None
+    ) -> None:
+        """All that the owner had at some moment since `begin_listing`: put in what is new, drop what is not in it.
+
+        `refused` are names that mean nothing to us, with the reason: skipped like images that can't be walked.
+        """
+        refused = refused or {}
+        touched, self._touched = self._touched or set(), None
+        for digest in self._contents.keys() - contents.keys() - touched:
             self._discard(digest)
         for digest, content in contents.items():
-            if digest not in touched.digests:
+            if digest not in touched:
                 self._store(digest, content)
         listed = {image.name: image for image in images}
         known = self._entries.keys() | self._skipped.keys()
-        for name in known - listed.keys() - touched.names:
+        for name in known - listed.keys() - refused.keys() - touched:
             self._forget(name)
+        for name, reason in refused.items():
+            self._skip(name, reason)
         for name, image in listed.items():
-            if name not in touched.names:
+            if name not in touched:
                 self._point(image)
                 if image.target.digest not in self._contents:
                     self._skip(name, f"its target {image.target.digest} is not in the store")
@@ -174,7 +175,7 @@ class Inventory:
             entry = self._entries[name]
             target = entry.image.target
             if target.digest not in self._contents:
-                self._awaited.setdefault(target.digest, set()).add(name)
+                self._waiting.add(name, [target.digest])
                 continue
             missing: set[Digest] = set()
             try:
@@ -208,17 +209,17 @@ class Inventory:
         self._contents[digest] = content
         if is_new:
             self._changes.append(Added(digest))
-            self._unwalked.update(dict.fromkeys(self._awaited.pop(digest, ())))
+            self._unwalked.update(dict.fromkeys(self._waiting.pop(digest)))
 
     def _discard(self, digest: Digest) -> None:
         if self._contents.pop(digest, None) is None:
             return
         self._guessed.pop(digest, None)
-        for name in list(self._named_by.get(digest, ())):
+        for name in list(self._naming.names(digest)):
             entry = self._entries[name]
             if entry.image.target.digest == digest:
                 self._hide(entry)
-                self._awaited.setdefault(digest, set()).add(name)
+                self._waiting.add(name, [digest])
         self._changes.append(Removed(digest))
 
     def _point(self, image: Image) -> None:
@@ -242,7 +243,7 @@ class Inventory:
             self._unwalked[image.name] = None
         else:
             self._hide(entry)
-            self._awaited.setdefault(image.target.digest, set()).add(image.name)
+            self._waiting.add(image.name, [image.target.digest])
 
     def _forget(self, name: str) -> None:
         self._skipped.pop(name, None)
@@ -270,10 +271,8 @@ class Inventory:
         self._unlink(entry)
         entry.walk, entry.awaits = found, frozenset(missing)
         self._skipped.pop(name, None)
-        for descriptor in found.named:
-            self._named_by.setdefault(descriptor.digest, {})[name] = descriptor.media_type
-        for digest in missing:
-            self._awaited.setdefault(digest, set()).add(name)
+        self._naming.link(name, found.named)
+        self._waiting.add(name, missing)
         if not missing.isdisjoint(self._contents):  # came while we walked
             self._unwalked[name] = None
         if self._is_shown(entry) and entry.told != entry.image.target.digest:
@@ -282,10 +281,9 @@ class Inventory:
 
     def _unlink(self, entry: _Entry) -> None:
         """Forget what the image was found to name and what it waits for."""
-        for digest in entry.awaits | {entry.image.target.digest}:
-            _remove(self._awaited, digest, entry.image.name)
-        for descriptor in entry.walk.named if entry.walk else ():
-            _remove(self._named_by, descriptor.digest, entry.image.name)
+        self._waiting.discard(entry.image.name, entry.awaits | {entry.image.target.digest})
+        if entry.walk is not None:
+            self._naming.unlink(entry.image.name, entry.walk.named)
         entry.walk, entry.awaits = None, frozenset()
 
     def _hide(self, entry: _Entry) -> None:
@@ -299,15 +297,3 @@ class Inventory:
         if self._skipped.get(name) != reason:
             self._skipped[name] = reason
             self._changes.append(Skipped(name, reason))
-
-
-def _remove(index: dict[Digest, set[str]] | dict[Digest, dict[str, str]], digest: Digest, name: str) -> None:
-    names = index.get(digest)
-    if names is None:
-        return
-    if isinstance(names, set):
-        names.discard(name)
-    else:
-        names.pop(name, None)
-    if not names:
-        del index[digest]

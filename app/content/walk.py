@@ -113,10 +113,11 @@ def _parse(content: bytes, what: str) -> Manifest:
     children = document["manifests"] if is_index else [document["config"], *document["layers"]]
     if len(children) > _MAX_CHILDREN:
         raise MalformedManifest(f"{what} has {len(children)} children, more than {_MAX_CHILDREN}")
-    return Manifest(media_type, tuple(_descriptor(child, what) for child in children), is_index)
+    return Manifest(media_type, tuple(parse_descriptor(child, what) for child in children), is_index)
 
 
-def _descriptor(document: object, what: str) -> Descriptor:
+def parse_descriptor(document: object, what: str) -> Descriptor:
+    """A descriptor as it stands in a document called `what`. Raises `MalformedManifest`."""
     if not isinstance(document, dict):
         raise MalformedManifest(f"{what} has a child that is no descriptor")
     digest, size, media_type = document.get("digest"), document.get("size"), document.get("mediaType", "")
