@@ -33,7 +33,6 @@ with Lab(releases()[0], ["a", "b"]) as lab:
 def lab(shared_lab: Lab) -> Lab:
     """Upstream and containerds running, links whole, containerd asks the registry directly."""
     shared_lab.heal()
-    shared_lab.start_containerds()
     shared_lab.without_mirrors()
     return shared_lab
 

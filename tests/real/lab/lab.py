@@ -90,8 +90,10 @@ class Lab:
     def start_mirrors(self, *names: str) -> None:
         """Start Rykte on these nodes (on all, if none is named); returns when all that run know of each other."""
         for name in names or self.nodes:
-            self.nodes[name].rykte.add_to_containerd()
-            self.nodes[name].rykte.process.start()
+            rykte = self.nodes[name].rykte
+            if not rykte.process.is_running():
+                rykte.add_to_containerd()
+                rykte.process.start()
         running = {node.name: node for node in self.nodes.values() if node.rykte.process.is_running()}
         for node in running.values():
             eventually(node.rykte.is_ready, 20, f"rykte of {node.name} is ready")
@@ -99,15 +101,12 @@ class Lab:
             eventually(sees_all, 30, f"{node.name} sees {sorted(running)} alive")
 
     def heal(self) -> None:
-        """Links whole and fast, upstream and the nodes' programs running that were started before and are not now."""
+        """Links whole and fast, the upstream registry and all containerds running."""
         for node in self.nodes.values():
             node.namespace.mend()
             node.namespace.full_speed()
         self.start_upstream()
-        self.start_containerds(*(n.name for n in self.nodes.values() if n.containerd.process.log.exists()))
-        started = [n.name for n in self.nodes.values() if n.rykte.process.log.exists()]
-        if started:
-            self.start_mirrors(*started)
+        self.start_containerds()
 
     def logs(self) -> dict[str, str]:
         """The ends of all programs' logs, by title."""
