@@ -134,7 +134,7 @@ def cut(node: Node) -> None:
 
 @pytest.mark.parametrize(("fault", "size"), [(kill, 200 * MEBIBYTE), (cut, 64 * MEBIBYTE)])
 def test_serving_mirror_lost_mid_layer(lab: Lab, fault: Callable[[Node], None], size: int):
-    """The serving mirror is lost amid a layer that another node has: the pull ends right, with nothing from upstream."""
+    """The serving mirror is lost amid a layer that another node has: the pull ends right, nothing from upstream."""
     repository = f"team/{fault.__name__}"
     image = Image.of(fault.__name__, size)
     lab.upstream.push(image, repository, "v1")
@@ -177,9 +177,7 @@ def test_containerd_restarted(lab: Lab):
     lab.start_containerds("n1")
     node.pull("team/restart:new")
     lab.upstream.process.stop()
-    eventually(
-        lambda: all_say(lab, node, new.digest, held=True), 20, "all mirrors know what was pulled after the restart"
-    )
+    wait_until_told(lab, node, new.digest, 20, held=True)
     lab.nodes["n2"].pull("team/restart:new")
     lab.nodes["n3"].pull("team/restart:old")
     assert lab.nodes["n2"].has_whole(new)
