@@ -1,0 +1,21 @@
+"""What all parts of one node share."""
+
+from dataclasses import dataclass
+from random import Random
+
+from gossip.swim.members import MemberTable, Record
+from gossip.swim.outbox import Outbox
+from gossip.swim.settings import Settings
+from gossip.swim.timers import Timers
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Given to every part's constructor. `own` is the local node's record in `table`."""
+
+    settings: Settings
+    own: Record
+    table: MemberTable
+    timers: Timers
+    outbox: Outbox
+    rng: Random
