@@ -74,7 +74,7 @@ class Metrics:
         self.tag_conflicts = Counter("rykte_tag_conflicts", "Tags for which peers gave different digests.", registry=r)
         self.relay_failovers = Counter(
             "rykte_relay_failovers", "Bodies that went on from another holder.", ["reason"], registry=r
-        )  # reason refused|closed|stalled|timeout|changed|corrupt
+        )  # reason refused|closed|stalled|timeout|protocol|changed|corrupt
         self.relay_interrupted = Counter(
             "rykte_relay_interrupted", "Bodies that ended short: no holder was left.", registry=r
         )
