@@ -10,3 +10,7 @@ class DirectoryError(Exception):
 
 class UnknownVersion(DirectoryError):
     """A format version or a filter size of another release: no fault, that peer is simply not understood."""
+
+
+class UnknownQuestion(DirectoryError):
+    """Another mirror asked for something that this version does not know."""
