@@ -6,5 +6,5 @@ status=0
 "$bin/ruff" check --quiet . || status=1
 "$bin/ruff" format --check --quiet . || status=1
 "$bin/mypy" --no-error-summary app gossip wsgi.py || status=1
-"$bin/lint-imports" --cache-dir .import_linter_cache || status=1
+"$bin/lint-imports" --no-logo --cache-dir .import_linter_cache || status=1
 exit $status
