@@ -5,12 +5,12 @@ socket whose peer has just been told, a greenlet that was killed but had no turn
 """
 
 import gc
-import os
 import sys
 import time
 import traceback
 import weakref
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Self
 
@@ -108,9 +108,9 @@ def _threads() -> dict[int, str]:
 def _descriptors() -> dict[int, str]:
     """Open descriptors and what they are; the one that reads the list itself is gone when it is looked up."""
     found = {}
-    for name in os.listdir("/proc/self/fd"):
+    for entry in Path("/proc/self/fd").iterdir():
         try:
-            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+            found[int(entry.name)] = str(entry.readlink())
         except FileNotFoundError:
             continue
     return found
