@@ -1,6 +1,7 @@
 """Races as tables: who answers what and when, who is asked when, and who wins. All on a virtual clock."""
 
 import heapq
+import itertools
 from dataclasses import dataclass, field
 
 import pytest
@@ -52,12 +53,13 @@ def run(scripts: dict[int, Script], *, compare: bool = False, rules: RaceRules =
     left = {f"n{number}": list(script) for number, script in scripts.items()}
     record, now = Run(), 0.0
     race = Race(order, rules, compare=compare, now=now)
+    turns = itertools.count()
     coming: list[tuple[float, int, Member, Answer]] = []
     while (verdict := race.verdict(now)) is None:
         for asked in race.ask(now):
             record.asked.setdefault(asked.name, []).append(now)
             delay, answer = left[asked.name].pop(0)
-            heapq.heappush(coming, (now + delay, len(record.asked), asked, answer))
+            heapq.heappush(coming, (now + delay, next(turns), asked, answer))
         wake_at = race.wake_at()
         if coming and coming[0][0] <= wake_at:
             now, _, answering, answer = heapq.heappop(coming)
