@@ -19,7 +19,7 @@ SLICE_BYTES = 512 * 1024
 #: How far ahead of the transfer the kernel is asked to read: a cold slice blocks the hub up to 11 ms, advised 4 ms.
 _READ_AHEAD_BYTES = 8 * 1024 * 1024
 #: What the file system, not the client, is to blame for.
-_NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
+_NO_SENDFILE = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ESPIPE)
 
 
 class FileBody:
@@ -59,7 +59,7 @@ class FileBody:
         while self._offset < self._span.stop:
             if self._offset >= advised:
                 advised = self._offset + _READ_AHEAD_BYTES
-                os.posix_fadvise(descriptor, self._offset, 2 * _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+                _advise(descriptor, self._offset)
             count = min(SLICE_BYTES, self._span.stop - self._offset)
             try:
                 sent = os.sendfile(client.fileno(), descriptor, self._offset, count)
@@ -96,3 +96,11 @@ class FileBody:
         if not chunk:
             raise Interrupted(f"the blob ended at byte {self._offset} of {self._span.stop}")
         return chunk
+
+
+def _advise(descriptor: int, offset: int) -> None:
+    """Ask the kernel to read what comes next; a hint, that some files do not take."""
+    try:
+        os.posix_fadvise(descriptor, offset, 2 * _READ_AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
+    except OSError:
+        pass

@@ -3,6 +3,7 @@
 gunicorn itself would try a busy port five times, a second each, and end with a log line that names no option.
 """
 
+import errno
 import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ class Port:
         number = self.address[1]
         if isinstance(error, PermissionError):
             remedy = "choose a port from 1024 up, or give the process CAP_NET_BIND_SERVICE"
-        elif "ssign" in str(error.strerror):
+        elif error.errno == errno.EADDRNOTAVAIL:
             remedy = "choose an address that this machine has, see `ip address`"
         else:
             remedy = f"end what uses it (`{_SHOW_USER[self.protocol]} 'sport = :{number}'` shows it) or choose another"

@@ -6,7 +6,7 @@ End-1 to end-3 of the OCI distribution spec; `ns` is containerd's name for the r
 
 from collections.abc import Sequence
 
-from app.key import Digest, InvalidName, Key, Tag
+from app.key import InvalidName, Key, Tag
 from app.registry.errors import Fault, OciError, invalid
 from app.source import Kind, Query
 
@@ -32,11 +32,6 @@ def parse_query(
     if kind is Kind.BLOB and isinstance(key.reference, Tag):
         raise OciError(Fault.DIGEST_INVALID, f"{reference[:100]!r} is no digest")
     return Query(kind, key, accept, forwarded_by)
-
-
-def is_tag(query: Query) -> bool:
-    """Whether the query asks for a name that can be moved."""
-    return not isinstance(query.key.reference, Digest)
 
 
 def _split(path: str) -> tuple[str, Kind, str]:
