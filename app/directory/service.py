@@ -58,7 +58,7 @@ class DirectoryService:
         self._early: dict[int, None] = {}
         self._wake = Event()
         self._wakes_at = float("-inf")
-        self._timer: gevent.Greenlet[[], None] | None = None
+        self._timer: gevent.Greenlet[[Feed], None] | None = None
         self._conversations = Group()
         self._answers = BoundedSemaphore(_ANSWERS_AT_ONCE)
 
