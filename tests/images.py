@@ -40,7 +40,7 @@ class TestBlob:
 
     def as_json(self, **more: Any) -> dict[str, Any]:
         """The descriptor as it stands in a manifest."""
-        return {"mediaType": self.media_type, "digest": str(self.digest), "size": len(self.content), **more}
+        return as_json(self.descriptor, **more)
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,11 @@ def build_index(images: Mapping[str, TestImage]) -> TestImage:
     )
 
 
+def as_json(descriptor: Descriptor, **more: Any) -> dict[str, Any]:
+    """The descriptor as it stands in a manifest or an index."""
+    return {"mediaType": descriptor.media_type, "digest": str(descriptor.digest), "size": descriptor.size, **more}
+
+
 def write_layout(directory: Path, images: Mapping[str, TestImage]) -> None:
     """An OCI image layout of these images; each name is the `ref.name` of its entry. Blobs that are there stay."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -139,7 +144,7 @@ def write_layout(directory: Path, images: Mapping[str, TestImage]) -> None:
     for image in images.values():
         for blob in image.blobs.values():
             write_blob(directory, blob.content)
-    write_index(directory, {name: image.top for name, image in images.items()})
+    write_index(directory, {name: image.target for name, image in images.items()})
 
 
 def write_blob(directory: Path, content: bytes, algorithm: str = "sha256") -> Digest:
@@ -151,9 +156,9 @@ def write_blob(directory: Path, content: bytes, algorithm: str = "sha256") -> Di
     return digest
 
 
-def write_index(directory: Path, names: Mapping[str, TestBlob]) -> None:
-    """Replace `index.json` by one with these names."""
-    entries = [top.as_json(annotations={REF_NAME: name}) for name, top in names.items()]
+def write_index(directory: Path, names: Mapping[str, Descriptor]) -> None:
+    """Replace `index.json` by one with these names. What they point at need not be there."""
+    entries = [as_json(target, annotations={REF_NAME: name}) for name, target in names.items()]
     replace_file(directory / "index.json", _json({"schemaVersion": 2, "manifests": entries}))
 
 

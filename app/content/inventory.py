@@ -89,6 +89,12 @@ class Inventory:
         content = self._contents.get(digest)
         return frozenset((key.registry, key.repository) for key in keys) | (content.sources if content else _NONE)
 
+    def missing(self, name: str) -> list[tuple[Digest, int]]:
+        """What this image names, as far as it was walked, and is not here; with the size that it gives."""
+        entry = self._entries.get(name)
+        named = () if entry is None else entry.walk.named if entry.walk else (entry.image.target,)
+        return [(found.digest, found.size) for found in named if found.digest not in self._contents]
+
     def skipped(self) -> Mapping[str, str]:
         """Names of images that can't be walked, and why."""
         return self._skipped
