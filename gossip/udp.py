@@ -17,19 +17,15 @@ from gevent.event import AsyncResult, Event
 
 from gossip.errors import Unreachable
 from gossip.membership import Member, MembershipListener
+from gossip.reporting import report
 from gossip.swim.effects import (
     Address,
     CloseStream,
     Effect,
     JoinFinished,
     LeaveFinished,
-    MemberFailed,
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
     Notice,
     OpenStream,
-    Received,
     SendDatagram,
     WriteStream,
 )
@@ -214,16 +210,6 @@ class UdpDriver:
                 self._open_transport().write_stream(stream, data)
             case CloseStream(stream):
                 self._open_transport().close_stream(stream)
-            case MemberJoined(member):
-                self._listener.joined(member)
-            case MemberUpdated(member):
-                self._listener.updated(member)
-            case MemberLeft(member):
-                self._listener.left(member)
-            case MemberFailed(member):
-                self._listener.failed(member)
-            case Received(topic, payload):
-                self._listener.received(topic, payload)
             case Notice():
                 self._notify(effect)
             case JoinFinished(token):
@@ -231,6 +217,8 @@ class UdpDriver:
             case LeaveFinished(told):
                 if self._leaving is not None:
                     self._leaving.set(told)
+            case _:
+                report(self._listener, effect)
 
     def _open_transport(self) -> Transport:
         if self._transport is None:

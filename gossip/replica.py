@@ -1,0 +1,63 @@
+"""A member table kept elsewhere, followed by its reports; pure.
+
+Reports may go missing (a full queue), a snapshot of the table then tells what they would have told. Snapshots also
+take away members that were reaped, of which no report tells.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from gossip.membership import Member, MemberState
+from gossip.reporting import MemberReport
+from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated
+
+_GONE = frozenset({MemberState.LEFT, MemberState.FAILED})
+
+
+class Replica:
+    """Members by name, the local one included, in order of arrival."""
+
+    def __init__(self, members: Sequence[Member], local: Member) -> None:
+        self._members = {member.name: member for member in members}
+        self._local = local.name
+        self._members[local.name] = local
+        self._local_tags: Mapping[str, str] | None = None
+
+    def members(self) -> tuple[Member, ...]:
+        return tuple(self._members.values())
+
+    def local(self) -> Member:
+        return self._members[self._local]
+
+    def set_local_tags(self, tags: Mapping[str, str]) -> None:
+        """What the table will say soon, said now, and not taken back by a snapshot that was on its way."""
+        self._local_tags = dict(tags)
+        self._members[self._local] = replace(self.local(), tags=self._local_tags)
+
+    def follow(self, happened: MemberReport) -> None:
+        """Take over one report."""
+        self._members[happened.member.name] = happened.member
+
+    def reconcile(self, members: Sequence[Member]) -> list[MemberReport]:
+        """Take over a whole table; return the reports that were missing."""
+        missed = [missing for member in members if (missing := self._difference(member)) is not None]
+        present = {member.name for member in members}
+        for name, known in self._members.items():
+            if name not in present and known.state not in _GONE:
+                # Reaped before we heard how it went. Failed is the careful guess: it doesn't rule out a return.
+                missed.append(MemberFailed(replace(known, state=MemberState.FAILED)))
+        self._members = {member.name: member for member in members}
+        if self._local_tags is not None:
+            self.set_local_tags(self._local_tags)
+        return missed
+
+    def _difference(self, member: Member) -> MemberReport | None:
+        known = self._members.get(member.name)
+        if member == known or member.name == self._local:
+            return None
+        was_there = known is not None and known.state not in _GONE
+        if member.state not in _GONE:
+            return MemberUpdated(member) if was_there else MemberJoined(member)
+        if known is None or known.state is member.state:
+            return None  # came and went unseen, or is as gone as before
+        return MemberLeft(member) if member.state is MemberState.LEFT else MemberFailed(member)

@@ -1,0 +1,22 @@
+"""What an engine has to report, as values, and how a listener is told. Shared by all drivers of a core."""
+
+from gossip.membership import MembershipListener
+from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated, Received
+
+MemberReport = MemberJoined | MemberUpdated | MemberLeft | MemberFailed
+Report = MemberReport | Received
+
+
+def report(listener: MembershipListener, happened: Report) -> None:
+    """Call the one method of `listener` that is about what happened."""
+    match happened:
+        case MemberJoined(member):
+            listener.joined(member)
+        case MemberUpdated(member):
+            listener.updated(member)
+        case MemberLeft(member):
+            listener.left(member)
+        case MemberFailed(member):
+            listener.failed(member)
+        case Received(topic, payload):
+            listener.received(topic, payload)

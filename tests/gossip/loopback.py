@@ -1,0 +1,57 @@
+"""Real engines on loopback: quick settings, addresses of their own, waiting with a deadline."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import count
+
+import gevent
+
+from gossip.swim.effects import Notice
+from gossip.swim.settings import LAN
+
+PORT = 7946
+PATIENCE_S = 30.0
+SETTLE_S = 0.3
+
+#: Five times as fast as a real network's, with the same proportions.
+FAST = replace(
+    LAN,
+    probe_interval_s=0.2,
+    probe_timeout_s=0.1,
+    gossip_interval_s=0.04,
+    push_pull_interval_s=6.0,
+    push_pull_after_join_s=0.4,
+    reconnect_s=(0.2, 1.0),
+    stream_timeout_s=2.0,
+)
+
+_numbers = count(1)
+
+
+def fresh_host() -> str:
+    """An address of 127.0.0.0/8 that no other test of this process gets, nor one of a process beside it."""
+    number = next(_numbers)
+    return f"127.{100 + os.getpid() % 100}.{number // 250}.{1 + number % 250}"
+
+
+def wait(condition: Callable[[], bool]) -> None:
+    """Let time pass until `condition` holds; AssertionError after `PATIENCE_S`."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < give_up_at, f"not within {PATIENCE_S:g} s"
+        gevent.sleep(0.005)
+
+
+class Notices:
+    """Keeps what an engine says for the log."""
+
+    def __init__(self) -> None:
+        self.kept: list[Notice] = []
+
+    def __call__(self, notice: Notice) -> None:
+        self.kept.append(notice)
+
+    def events(self) -> list[str]:
+        return [notice.event for notice in self.kept]
