@@ -53,6 +53,11 @@ class PeerSource:
         """What of the buffers' budget is free."""
         return self._budget.left
 
+    @property
+    def running_relays(self) -> int:
+        """How many large bodies are on their way."""
+        return self._running.count
+
     def find(self, query: Query) -> Content | None:
         """Ask the peers. What another mirror asks for is never asked on: there would be no end to it."""
         if query.forwarded_by is not None:
