@@ -130,7 +130,7 @@ class MemberTable:
         """
         chosen: list[Record] = []
         random, ring = self._rng.random, self._ring
-        for _ in range(4 * count):
+        for _ in range(4 * count if ring else 0):
             record = ring[int(random() * len(ring))]
             if record not in chosen and eligible(record):
                 chosen.append(record)
