@@ -1,6 +1,6 @@
 """A `Service` for the worker's tests: the real apps over a store in memory, and a diary of what was called.
 
-Run as a program it is a whole server: `python -m tests.fake_service '{"registry": PORT, "metrics": PORT, "gossip": PORT}'`.
+Run as a program it is a whole server. Its one argument is a JSON object: the ports `registry`, `metrics` and `gossip`.
 Further members: `drain_s`, `fail` (start raises StartError with this text), `crash` (start raises something else),
 `start_s` (start takes so long), `blob_bytes` (size of the one blob). It writes its diary to standard output.
 """
