@@ -9,43 +9,36 @@ import gevent
 from flask import Blueprint, Response, request
 
 from app.access import authorize
+from app.directory.errors import DirectoryError, UnknownQuestion
 from app.registry.errors import Fault, OciError
 
 PREFIX = "/_rykte/v1/directory"
-#: A question is a version vector at most: some 40 bytes a member.
+#: A question is a version vector at most, some 40 bytes a member.
 MAX_BODY_BYTES = 1024 * 1024
-_BODY_DEADLINE_S = 10.0
-
-
-class ExchangeError(Exception):
-    """The question can't be answered because it makes no sense; the text says why. Answered by 400."""
-
-
-class UnknownExchange(ExchangeError):
-    """There is no such question in this version. Answered by 404."""
+BODY_DEADLINE_S = 10.0
 
 
 class Exchange(Protocol):
     """Answers the questions of other mirrors' directories."""
 
     def answer(self, what: str, body: bytes) -> bytes:
-        """Raises `ExchangeError`. `what` is a path component, and like `body` it is whatever somebody sent."""
+        """Raises `UnknownQuestion`, `DirectoryError`. Both arguments are whatever somebody sent."""
 
 
-def exchange_blueprint(exchange: Exchange) -> Blueprint:
-    """The endpoint in front of `exchange`."""
+def exchange_blueprint(exchange: Exchange, body_deadline_s: float = BODY_DEADLINE_S) -> Blueprint:
+    """The endpoint in front of `exchange`; a question has to come whole within `body_deadline_s`."""
     blueprint = Blueprint("exchange", __name__)
 
     def ask(what: str) -> Response:
         authorize(request.environ)
         request.max_content_length = MAX_BODY_BYTES
-        with gevent.Timeout(_BODY_DEADLINE_S, OciError(Fault.MALFORMED, "the body did not come in time")):
+        with gevent.Timeout(body_deadline_s, OciError(Fault.MALFORMED, "the body did not come in time")):
             body = request.get_data(cache=False)
         try:
             answer = exchange.answer(what, body)
-        except UnknownExchange as error:
+        except UnknownQuestion as error:
             raise OciError(Fault.NO_ENDPOINT, str(error)) from error
-        except ExchangeError as error:
+        except DirectoryError as error:
             raise OciError(Fault.MALFORMED, str(error)) from error
         return Response(answer, content_type="application/octet-stream")
 

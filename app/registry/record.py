@@ -50,9 +50,14 @@ class Record:
         self._outcome = "refused"
 
     def found(self, source: str) -> None:
-        """A source answers."""
+        """This source has it."""
         self._outcome = "hit"
         self._source = source
+
+    def missed(self) -> None:
+        """Nobody has it, or nobody can give it after all."""
+        self._outcome = "miss"
+        self._source = "none"
 
     def first_byte(self) -> None:
         """The answer begins to leave."""

@@ -120,16 +120,17 @@ class _Registry:
             content = source.find(query)
             if content is None:
                 continue
+            record.found(source.name)
             try:
                 response = _respond(query, content, record)
             except SourceGone as gone:
                 log.info("found, but not to be had", key=str(query.key), source=source.name, reason=str(gone))
                 continue
-            record.found(source.name)
             if request.method == "HEAD" or response.status_code == 304:
                 record.first_byte()
                 record.close()
             return response
+        record.missed()
         raise unknown(query.kind, str(query.key))
 
     def _allowed(self, key: Key) -> bool:

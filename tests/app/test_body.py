@@ -153,7 +153,7 @@ def test_a_fast_client_does_not_keep_the_hub(tmp_path: Path, pair: tuple[socket.
         body.send_to(ours)
         order.append("body")
 
-    jobs = [gevent.spawn(send), gevent.spawn(drain), gevent.spawn(order.append, "other")]
-    gevent.joinall(jobs, raise_error=True)
+    for job in (gevent.spawn(send), gevent.spawn(drain), gevent.spawn(order.append, "other")):
+        job.get()
     body.close()
     assert order == ["other", "body"]

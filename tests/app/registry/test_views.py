@@ -10,11 +10,13 @@ from flask.testing import FlaskClient
 from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
+from app.access import Denied
 from app.content.store import Descriptor
 from app.content.walk import OCI_MANIFEST
+from app.directory.errors import DirectoryError, UnknownQuestion
 from app.key import Digest, Key, Tag
 from app.metrics import Metrics
-from app.registry.exchange import Exchange, ExchangeError, UnknownExchange
+from app.registry.exchange import Exchange
 from app.registry.local import LocalSource
 from app.registry.views import create_app
 from app.source import Body, Content, Interrupted, Query, Source, SourceGone, Span
@@ -95,9 +97,11 @@ class FakeExchange:
     def answer(self, what: str, body: bytes) -> bytes:
         if what == "echo":
             return body[::-1]
+        if what == "denied":
+            raise Denied("not yours to ask")
         if what == "bad":
-            raise ExchangeError("that makes no sense")
-        raise UnknownExchange(f"{what!r} is no question")
+            raise DirectoryError("that makes no sense")
+        raise UnknownQuestion(f"{what!r} is no question")
 
 
 class Client(FlaskClient):
@@ -414,6 +418,22 @@ def test_hits_and_misses_are_counted_by_source(registry: Registry) -> None:
     assert registry.counted("rykte_sent_bytes_total", source="peer", to="client") == len(b"a peer's layer")
 
 
+def test_a_range_that_can_not_be_had_is_a_hit(registry: Registry) -> None:
+    """The content was there; the client asked beyond its end."""
+    registry.client().get(blob_path(b"layer one"), headers={"Range": "bytes=9-"})
+    hit = {"registry": "docker.io", "kind": "blob", "outcome": "hit", "source": "local"}
+    assert registry.counted("rykte_mirror_requests_total", **hit) == 1
+
+
+def test_what_was_found_and_then_lost_is_a_miss(registry: Registry) -> None:
+    """Found at a peer that could not give it."""
+    registry.peers.put(b"lost", gone=True)
+    registry.client().get(blob_path(b"lost"))
+    miss = {"registry": "docker.io", "kind": "blob", "outcome": "miss", "source": "none"}
+    assert registry.counted("rykte_mirror_requests_total", **miss) == 1
+    assert registry.counted("rykte_requests_inflight") == 0
+
+
 def test_a_request_is_in_flight_until_its_body_has_ended(registry: Registry) -> None:
     """Not only until the handler has returned, as the exporter's own families count."""
     with registry.client() as client:
@@ -496,6 +516,7 @@ def test_an_exchange_is_bytes_for_bytes(registry: Registry) -> None:
     [
         ("POST", "bad", b"", 400),
         ("POST", "nope", b"", 404),
+        ("POST", "denied", b"", 403),
         ("GET", "echo", b"", 405),
         ("POST", "echo", b"x" * (1024 * 1024 + 1), 413),
     ],
