@@ -34,6 +34,7 @@ def test_a_question_that_does_not_come_is_given_up() -> None:
     app = Flask("test", static_folder=None)
     app.register_blueprint(exchange_blueprint(NeverAsked(), body_deadline_s=0.01))
     app.testing = True
+    stalled = {"wsgi.input": io.BufferedReader(Stalled()), "CONTENT_LENGTH": "10"}
     with pytest.raises(OciError) as caught:
-        app.test_client().post("/_rykte/v1/directory/x", input_stream=io.BufferedReader(Stalled()), content_length=10)
+        app.test_client().post("/_rykte/v1/directory/x", environ_overrides=stalled)
     assert caught.value.fault is Fault.MALFORMED
