@@ -4,7 +4,9 @@ import errno
 import fcntl
 import os
 
-from gevent.socket import socket, wait_write
+from gevent.socket import socket
+
+from app.sockets import wait_writable
 
 #: What the kernel says when it can't do this here: no splice, sockets of a kind that has none, no pages for the pipe.
 _REFUSALS = frozenset({errno.EINVAL, errno.EPERM, errno.ENOSYS})
@@ -54,12 +56,12 @@ class Pipe:
         return self._write
 
     def drain(self, client: socket, count: int) -> None:
-        """Send the `count` bytes that are in the pipe, however long the client takes. Raises `OSError`."""
+        """Send the `count` bytes that are in the pipe. Raises `OSError` for the client, its time-out included."""
         while count:
             try:
                 count -= splice(self._read, client.fileno(), count)
             except BlockingIOError:
-                wait_write(client.fileno())
+                wait_writable(client)
             except SpliceRefused:
                 piece = os.read(self._read, count)
                 client.sendall(piece)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import structlog
-from gevent.socket import socket, wait_write
+from gevent.socket import socket
 
 from app.metrics import Metrics
 from app.relay.unbroken import Unbroken
+from app.sockets import wait_writable
 from app.splice import Pipe, SpliceRefused
 
 log = structlog.get_logger()
@@ -77,7 +78,8 @@ class SplicedBody:
                 count = source.move(lambda stream: stream.splice_to(pipe.entrance, slice_bytes))
                 pipe.drain(client, count)
                 self._sent += count
-                _yield_to_others(client)
+                if source.left:
+                    wait_writable(client)
         finally:
             pipe.close()
 
@@ -92,7 +94,8 @@ class SplicedBody:
             count = source.move(lambda stream: stream.read_into(view))
             client.sendall(view[:count])
             self._sent += count
-            _yield_to_others(client)
+            if source.left:
+                wait_writable(client)
 
     def __iter__(self) -> Iterator[bytes]:
         source = self._source
@@ -113,11 +116,3 @@ class SplicedBody:
     def close(self) -> None:
         """Idempotent; a peer's connection whose body was not read to its end is closed."""
         self._source.close()
-
-
-def _yield_to_others(client: socket) -> None:
-    """Wait until the client can take more, which lets the hub look at every other socket even if it can at once.
-
-    Not `sleep(0)`: gevent runs such callbacks for up to 5 ms before it looks at sockets again.
-    """
-    wait_write(client.fileno())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import structlog
-from gevent.socket import socket, wait_write
+from gevent.socket import socket
 
 from app.metrics import Metrics
 from app.peer_health import PeerHealth
@@ -11,6 +11,7 @@ from app.peers import PeerError
 from app.relay.paced import PacedStream
 from app.relay.succession import NobodyLeft, Succession
 from app.relay.unbroken import Unbroken
+from app.sockets import wait_writable
 from app.source import Interrupted, SourceGone
 from app.verify import TailGuard, WrongContent, matches
 
@@ -98,6 +99,7 @@ class BufferedBody:
 
     def send_to(self, client: socket) -> None:
         for piece in self:
+            wait_writable(client)
             client.sendall(piece)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -136,7 +138,7 @@ class HeldBody:
     def send_to(self, client: socket) -> None:
         for piece in self:
             client.sendall(piece)
-            wait_write(client.fileno())
+            wait_writable(client)
 
     def __iter__(self) -> Iterator[bytes]:
         source = self._source

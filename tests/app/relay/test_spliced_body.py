@@ -215,6 +215,21 @@ def test_a_client_that_goes_away() -> None:
         assert bench.count("rykte_relay_interrupted_total") == 0
 
 
+def test_a_client_that_takes_nothing() -> None:
+    """Its socket's time-out ends it, and no peer is blamed."""
+    with FakePeer(fake_peers.good(CONTENT)) as peer, relay(peer) as bench:
+        ours, client = socket.socketpair()
+        ours.settimeout(0.02)
+        body = bench.open(CONTENT)
+        with pytest.raises(TimeoutError):
+            body.send_to(ours)
+        body.close()
+        ours.close()
+        client.close()
+        assert not bench.health.resting(peer.member.name)
+        assert bench.peers.idle_connections == 0
+
+
 def test_a_slow_client_is_no_stalled_peer() -> None:
     """Only waiting for the peer counts: the client may take as long as it likes."""
     with FakePeer(fake_peers.good(CONTENT)) as peer, relay(peer, progress_s=0.05) as bench:
