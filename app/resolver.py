@@ -33,6 +33,11 @@ log = structlog.get_logger()
 MAX_PROBES = 512
 
 
+#: Of so many candidates at most it is worked out who is best. A dozen of them are asked; where more than this many
+#: may have it, nearly all of them do, and ranking thousands would take the hub's time.
+MAX_RANKED = 128
+
+
 class Directory(Protocol):
     """Who may hold what; local memory, so it neither blocks nor fails."""
 
@@ -109,6 +114,8 @@ class Resolver:
 
     def _race(self, query: Query, candidates: Sequence[Member]) -> Holders | None:
         reference = query.key.reference
+        if len(candidates) > MAX_RANKED:
+            candidates = self._rng.sample(candidates, MAX_RANKED)
         order = self.rank(candidates, reference if isinstance(reference, Digest) else None)
         race = Race(order, self._rules, compare=isinstance(reference, Tag), now=self._clock())
         answers: Queue[tuple[Member, Answer]] = Queue()

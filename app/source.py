@@ -7,12 +7,13 @@ peers, probes or gossip.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
-
-from gevent.socket import socket
+from typing import TYPE_CHECKING, Protocol
 
 from app.content.store import Descriptor
 from app.key import Key
+
+if TYPE_CHECKING:
+    from gevent.socket import socket  # what a body writes to; whoever only asks stays free of I/O
 
 
 class Kind(Enum):
@@ -66,7 +67,7 @@ class Body(Protocol):
     def sent(self) -> int:
         """How many of them have been given out so far, also after a failure."""
 
-    def send_to(self, client: socket) -> None:
+    def send_to(self, client: "socket") -> None:
         """Write all bytes to the client's socket, kernel to kernel where possible, with fair turns for the hub.
 
         Raises `Interrupted` when the source breaks, `OSError` when the client does.

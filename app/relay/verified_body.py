@@ -98,14 +98,17 @@ class BufferedBody:
         return self._length
 
     def send_to(self, client: socket) -> None:
-        for piece in self:
+        for piece in self._pieces():
             wait_writable(client)
             client.sendall(piece)
 
     def __iter__(self) -> Iterator[bytes]:
-        content = self._content or b""
+        return map(bytes, self._pieces())
+
+    def _pieces(self) -> Iterator[memoryview]:
+        view = memoryview(self._content or b"")
         for start in range(0, self._length, _SLICE_BYTES):
-            piece = bytes(content[start : start + _SLICE_BYTES])
+            piece = view[start : start + _SLICE_BYTES]
             yield piece
             self._sent += len(piece)
         self._metrics.last_success.set_to_current_time()

@@ -12,7 +12,7 @@ from app.key import Digest
 from app.metrics import Metrics
 from app.peer_health import PeerHealth
 from app.peers import Peers
-from app.resolver import Resolver
+from app.resolver import MAX_RANKED, Resolver
 from gossip.membership import Member, MemberState
 from tests import fake_peers
 from tests.fake_peers import FakePeer, members, query_for, tag_query
@@ -230,6 +230,16 @@ def test_rank_knows_what_happened(bench: Bench) -> None:
     assert order[:3] == [well, busy, far]
     assert {each.name for each in order[3:]} == {"suspect", "liar"}
     assert resolver.rank([far, liar], None) == [liar, far]
+
+
+def test_of_very_many_candidates_some_are_ranked(bench: Bench) -> None:
+    """Five thousand holders of a popular layer cost no more than a hundred."""
+    with FakePeer(fake_peers.good(CONTENT)) as peer:
+        bench.directory.members = [replace(peer.member, name=f"node-{number}") for number in range(1000)]
+        found = bench.resolver.find(query_for(CONTENT))
+        assert found is not None
+        assert len({found.winner.name, *(member.name for member in found.others)}) == MAX_RANKED
+        bench.resolver.stop()
 
 
 def test_stop_ends_what_runs(bench: Bench) -> None:

@@ -81,7 +81,7 @@ def test_goes_on_at_the_next_holder(way: Way, end: Behaviour) -> None:
 def test_a_peer_that_stalls_is_left(way: Way, end: Behaviour) -> None:
     """Silence and a trickle are the same: too little in the time."""
     breaking = Breaking(CONTENT, after=MIB, end=end)
-    with fake_peers.fake_peers(breaking, fake_peers.good(CONTENT)) as peers, relay(*peers, progress_s=0.05) as bench:
+    with fake_peers.fake_peers(breaking, fake_peers.good(CONTENT)) as peers, relay(*peers, progress_s=0.2) as bench:
         received, failure = way(bench.open(CONTENT))
         assert failure is None
         # A trickle of wrong bytes is passed on as far as it came: the relay does not verify large bodies.
@@ -173,7 +173,7 @@ def test_a_peer_that_ignores_the_range_is_left(way: Way) -> None:
 def test_a_silent_holder_before_the_first_byte(way: Way) -> None:
     """The deadline of the first byte, then the next."""
     behaviours = (fake_peers.silent, fake_peers.good(CONTENT))
-    with fake_peers.fake_peers(*behaviours) as peers, relay(*peers, first_byte_s=0.05) as bench:
+    with fake_peers.fake_peers(*behaviours) as peers, relay(*peers, first_byte_s=0.2) as bench:
         assert way(bench.open(CONTENT)) == (CONTENT, None)
         assert bench.count("rykte_relay_failovers_total", reason="timeout") == 1
 
@@ -232,7 +232,7 @@ def test_a_client_that_takes_nothing() -> None:
 
 def test_a_slow_client_is_no_stalled_peer() -> None:
     """Only waiting for the peer counts: the client may take as long as it likes."""
-    with FakePeer(fake_peers.good(CONTENT)) as peer, relay(peer, progress_s=0.05) as bench:
+    with FakePeer(fake_peers.good(CONTENT)) as peer, relay(peer, progress_s=0.2) as bench:
         ours, client = socket.socketpair()
         body = bench.open(CONTENT)
         sending = gevent.spawn(body.send_to, ours)
