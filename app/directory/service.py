@@ -75,6 +75,7 @@ class DirectoryService:
         for member in self._membership.members():
             if member.name != local:
                 feed.joined(member, now)
+        self._metrics.directory_filters.set_function(feed.directory.usable)
         self._timer = gevent.spawn(self._run, feed)
 
     def stop(self) -> None:
@@ -181,7 +182,6 @@ class DirectoryService:
     def _work(self, feed: Feed) -> None:
         feed.tick(self._clock())
         self._carry_out(feed)
-        self._metrics.directory_filters.set(feed.directory.usable())
         self._wake.clear()
         self._wakes_at = feed.next_deadline()
         self._wake.wait(max(0.0, self._wakes_at - self._clock()))

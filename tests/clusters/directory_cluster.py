@@ -39,6 +39,7 @@ class DirectoryCluster:
         self.nodes: dict[str, Node] = {}
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
+        self._cut: set[str] = set()
 
     # -- what a test does --
 
@@ -54,14 +55,15 @@ class DirectoryCluster:
         self._serve(node)
         return node
 
-    def remove(self, name: str, failed: bool = False) -> None:
-        """The node is gone; the others hear that it left, or that it failed."""
-        gone = replace(self.nodes.pop(name).member, state=MemberState.FAILED if failed else MemberState.LEFT)
-        for other in self.nodes.values():
-            if failed:
-                other.feed.failed(gone)
-            else:
-                other.feed.left(gone)
+    def cut(self, name: str) -> None:
+        """Nobody reaches the node and it reaches nobody: all believe each other dead."""
+        self._cut.add(name)
+        self._tell_both_ways(name, lambda node, other: node.feed.failed(replace(other, state=MemberState.FAILED)))
+
+    def heal(self, name: str) -> None:
+        """The node is reached again, and comes back to all."""
+        self._cut.discard(name)
+        self._tell_both_ways(name, lambda node, other: node.feed.joined(other, self.now))
 
     def add_key(self, name: str, fingerprint: int) -> None:
         self._input(self.nodes[name], lambda: self.nodes[name].feed.key_added(fingerprint, self.now))()
@@ -99,6 +101,16 @@ class DirectoryCluster:
 
     # -- how it works --
 
+    def _tell_both_ways(self, name: str, tell: Callable[[Node, Member], None]) -> None:
+        here = self.nodes[name]
+        for other in self.nodes.values():
+            if other is not here:
+                self._input(other, lambda other=other: tell(other, here.member))()
+                self._input(here, lambda other=other: tell(here, other.member))()
+
+    def _parted(self, one: Node, other: Node) -> bool:
+        return one is not other and bool(self._cut & {one.member.name, other.member.name})
+
     def _later(self) -> float:
         return self.now + self.rng.uniform(0.001, self.latency_s)
 
@@ -133,7 +145,7 @@ class DirectoryCluster:
 
     def _broadcast(self, sender: Node, payload: bytes) -> None:
         for other in self.nodes.values():
-            if other is not sender and self.rng.random() >= self.loss:
+            if other is not sender and not self._parted(sender, other) and self.rng.random() >= self.loss:
                 for _ in range(2 if self.rng.random() < 0.1 else 1):  # some arrive twice
                     self.at(
                         self._later(), self._input(other, lambda other=other: other.feed.received(payload, self.now))
@@ -141,7 +153,8 @@ class DirectoryCluster:
 
     def _fetch(self, node: Node, question: Fetch) -> None:
         peer = self.nodes.get(question.member.name)
-        if peer is None or peer.listens_at > self.now or self.rng.random() < self.loss:
+        lost = peer is None or self._parted(node, peer) or self.rng.random() < self.loss
+        if peer is None or lost or peer.listens_at > self.now:
             self.at(self._later(), self._input(node, lambda: node.feed.fetch_failed(question.member, self.now)))
             return
         answer = b"".join(peer.feed.answer(What(question.what.value), question.body))
