@@ -25,7 +25,7 @@ _BACKLOG = 128
 _BATCH = 64
 #: Bytes read so far from all open streams together. A flood of half-sent push/pulls ends here, before memory does;
 #: a push/pull of 10,000 members is 1 to 2 MB.
-_STREAM_BUDGET_BYTES = 64 << 20
+_STREAM_BUDGET_BYTES = 32 << 20
 #: Pause after a connection could not be accepted: out of descriptors, trying at once only burns the processor.
 _ACCEPT_PAUSE_S = 0.1
 

@@ -20,11 +20,16 @@ MAX_NAME_BYTES = 512
 #: Senders stop at 512 (memberlist `MetaMaxSize`) but receivers store whatever comes; twice that is still harmless.
 MAX_META_BYTES = 1024
 
-#: Containers in a message: the longest legitimate ones are Serf's tables by member name. msgpack allocates an
-#: array before it reads the elements, so the bound must not depend on what the sender claims.
-MAX_ITEMS = 1 << 16
-#: Messages of memberlist itself are flat; the bound only leaves room for extension fields.
+#: A payload is bounded by what carries it, a datagram or the limits of a stream; this is above both.
+MAX_PAYLOAD_BYTES = 1 << 30
+
+#: Elements of one array or map. msgpack allocates an array before it has read any element, so the bound must not
+#: depend on what the sender claims. Messages are flat; there is room for extension fields.
 MAX_FLAT_ITEMS = 1 << 10
+#: The same for Serf's tables by member name and for its event buffer.
+MAX_TABLE_ITEMS = 1 << 16
+#: Arrays and maps in one message together: an empty one takes a byte on the wire and 64 in memory.
+MAX_CONTAINERS = 1 << 16
 
 #: What msgpack raises on bytes that make no object.
 MSGPACK_ERRORS = (ValueError, TypeError, msgpack.UnpackException)
@@ -38,15 +43,11 @@ def pack(value: object) -> bytes:
     return packed
 
 
-def unpack(data: bytes | memoryview, *, max_items: int = MAX_FLAT_ITEMS) -> tuple[Any, bytes]:
+def unpack(data: bytes | memoryview) -> tuple[Any, bytes]:
     """The first object in `data` and the bytes behind it. Raises `WireError`."""
     try:
         value = msgpack.unpackb(
-            data,
-            raw=True,
-            strict_map_key=False,
-            max_array_len=max_items,
-            max_map_len=max_items,
+            data, raw=True, strict_map_key=False, max_array_len=MAX_FLAT_ITEMS, max_map_len=MAX_FLAT_ITEMS
         )
     except msgpack.ExtraData as extra:
         return extra.unpacked, bytes(extra.extra)
@@ -62,9 +63,37 @@ def as_fields(value: object) -> Fields:
     return value
 
 
-def unpack_fields(data: bytes | memoryview, *, max_items: int = MAX_FLAT_ITEMS) -> Fields:
+def unpack_fields(data: bytes | memoryview) -> Fields:
     """The map that `data` begins with; what follows it is ignored, as Go's decoders do. Raises `WireError`."""
-    return as_fields(unpack(data, max_items=max_items)[0])
+    return as_fields(unpack(data)[0])
+
+
+def unpack_table(data: bytes | memoryview) -> Fields:
+    """As `unpack_fields`, for a message of some MB that holds long arrays and maps: slower, and bounded in all."""
+    containers = 0
+
+    def counted(container: Any) -> Any:
+        nonlocal containers
+        containers += 1
+        if containers > MAX_CONTAINERS:
+            raise ValueError(f"more than {MAX_CONTAINERS} arrays and maps")
+        return container
+
+    try:
+        value = msgpack.unpackb(
+            data,
+            raw=True,
+            strict_map_key=False,
+            object_hook=counted,
+            list_hook=counted,
+            max_array_len=MAX_TABLE_ITEMS,
+            max_map_len=MAX_TABLE_ITEMS,
+        )
+    except msgpack.ExtraData as extra:
+        value = extra.unpacked
+    except MSGPACK_ERRORS as error:
+        raise WireError(f"no msgpack object: {error}") from error
+    return as_fields(value)
 
 
 def uint(fields: Fields, key: bytes, bits: int) -> int:
@@ -74,7 +103,7 @@ def uint(fields: Fields, key: bytes, bits: int) -> int:
         return 0
     # A bool is an int to isinstance, but to no Go decoder.
     if type(value) is not int or not 0 <= value < 1 << bits:
-        raise WireError(f"{_name(key)} is {shown(value)}, not an unsigned integer of {bits} bits")
+        raise WireError(f"{key.decode()} is {shown(value)}, not an unsigned integer of {bits} bits")
     return value
 
 
@@ -83,31 +112,33 @@ def boolean(fields: Fields, key: bytes) -> bool:
     if value is None:
         return False
     if not isinstance(value, bool):
-        raise WireError(f"{_name(key)} is {shown(value)}, not a boolean")
+        raise WireError(f"{key.decode()} is {shown(value)}, not a boolean")
     return value
 
 
-def raw(fields: Fields, key: bytes, max_bytes: int | None = None) -> bytes:
-    """Bytes, at most `max_bytes` of them (without a limit of its own the message's size is the limit)."""
-    return as_raw(fields.get(key), _name(key), max_bytes)
+def raw(fields: Fields, key: bytes, max_bytes: int = MAX_PAYLOAD_BYTES) -> bytes:
+    """Bytes, at most `max_bytes` of them."""
+    value = fields.get(key)
+    return b"" if value is None else as_raw(value, key, max_bytes)
 
 
-def as_raw(value: object, what: str, max_bytes: int | None = None) -> bytes:
-    if value is None:
-        return b""
+def as_raw(value: object, what: bytes, max_bytes: int) -> bytes:
+    """`value` if it is bytes; `what` it is called in the error."""
     if not isinstance(value, bytes):
-        raise WireError(f"{what} is {shown(value)}, not bytes")
-    if max_bytes is not None and len(value) > max_bytes:
-        raise WireError(f"{what} has {len(value)} bytes, more than {max_bytes}")
+        raise WireError(f"{what.decode()} is {shown(value)}, not bytes")
+    if len(value) > max_bytes:
+        raise WireError(f"{what.decode()} has {len(value)} bytes, more than {max_bytes}")
     return value
 
 
 def text(fields: Fields, key: bytes, max_bytes: int = MAX_NAME_BYTES) -> str:
     """Text of any bytes: what is no UTF-8 becomes surrogates, which `pack` turns back."""
-    return as_raw(fields.get(key), _name(key), max_bytes).decode("utf-8", "surrogateescape")
+    value = fields.get(key)
+    return "" if value is None else as_text(value, key, max_bytes)
 
 
-def as_text(value: object, what: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+def as_text(value: object, what: bytes, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """`value` as text if it is bytes; `what` it is called in the error."""
     return as_raw(value, what, max_bytes).decode("utf-8", "surrogateescape")
 
 
@@ -116,11 +147,11 @@ def address(fields: Fields, key: bytes, *, optional: bool = False) -> bytes:
 
     With `optional`, also no bytes at all.
     """
-    value = as_raw(fields.get(key), _name(key))
+    value = raw(fields, key)
     if len(value) == 16 and value.startswith(_MAPPED_IPV4):
         return value[12:]
     if len(value) not in (4, 16) and not (optional and not value):
-        raise WireError(f"{_name(key)} has {len(value)} bytes, an address has 4 or 16")
+        raise WireError(f"{key.decode()} has {len(value)} bytes, an address has 4 or 16")
     return value
 
 
@@ -129,7 +160,7 @@ def array(fields: Fields, key: bytes) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise WireError(f"{_name(key)} is {shown(value)}, not an array")
+        raise WireError(f"{key.decode()} is {shown(value)}, not an array")
     return value
 
 
@@ -137,7 +168,3 @@ def shown(value: object) -> str:
     """`value` for an error text, whatever its size."""
     written = repr(value) if not isinstance(value, (list, dict)) else f"{type(value).__name__} of {len(value)}"
     return written if len(written) <= 60 else f"{written[:57]}..."
-
-
-def _name(key: bytes) -> str:
-    return key.decode("ascii")

@@ -10,7 +10,8 @@ from typing import Any
 
 from gossip.errors import UsageError, WireError
 from gossip.wire.fields import (
-    MAX_ITEMS,
+    MAX_META_BYTES,
+    MAX_NAME_BYTES,
     Fields,
     address,
     array,
@@ -25,6 +26,7 @@ from gossip.wire.fields import (
     uint,
     unpack,
     unpack_fields,
+    unpack_table,
 )
 from gossip.wire.messages import (
     JoinIntent,
@@ -92,10 +94,12 @@ def decode_serf(data: bytes) -> SerfMessage:
     body = memoryview(data)[1:]
     if data[0] == SerfType.RELAY:
         return _read_relay(body)
+    if data[0] == SerfType.PUSH_PULL:
+        return _read_state(unpack_table(body))
     reader = _READERS.get(data[0])
     if reader is None:
         raise WireError(f"Serf message type {data[0]} is unknown")
-    return reader(unpack_fields(body, max_items=MAX_ITEMS))
+    return reader(unpack_fields(body))
 
 
 def encode_tags(tags: Mapping[str, str]) -> bytes:
@@ -120,7 +124,7 @@ def decode_tags(meta: bytes) -> dict[str, str]:
 
 
 def _tag_text(value: object) -> str:
-    return as_raw(value, "a tag").decode("utf-8", "replace")
+    return as_raw(value, b"a tag", MAX_META_BYTES).decode("utf-8", "replace")
 
 
 def _typed(kind: SerfType, fields: dict[str, Any]) -> bytes:
@@ -179,8 +183,8 @@ def _read_state(fields: Fields) -> SerfState:
     statuses = as_fields(fields.get(b"StatusLTimes") or {})
     return SerfState(
         ltime=_ltime(fields, b"LTime"),
-        status_ltimes={as_text(name, "a member name"): _ltime(statuses, name) for name in statuses},
-        left_members=tuple(as_text(name, "a member name") for name in array(fields, b"LeftMembers")),
+        status_ltimes={as_text(name, b"a member name"): _ltime(statuses, name) for name in statuses},
+        left_members=tuple(as_text(name, b"a member name") for name in array(fields, b"LeftMembers")),
         event_ltime=_ltime(fields, b"EventLTime"),
         events=tuple(_read_row(as_fields(row)) for row in array(fields, b"Events") if row is not None),
         query_ltime=_ltime(fields, b"QueryLTime"),
@@ -201,7 +205,7 @@ def _read_query(fields: Fields) -> Query:
         addr=address(fields, b"Addr"),
         port=uint(fields, b"Port", 16),
         source_node=text(fields, b"SourceNode"),
-        filters=tuple(as_raw(entry, "a filter") for entry in array(fields, b"Filters")),
+        filters=tuple(as_raw(entry, b"a filter", MAX_NAME_BYTES) for entry in array(fields, b"Filters")),
         flags=uint(fields, b"Flags", 32),
         relay_factor=uint(fields, b"RelayFactor", 8),
         timeout_ns=uint(fields, b"Timeout", 63),
@@ -242,11 +246,10 @@ def _ltime(fields: Fields, key: bytes) -> int:
     return value
 
 
-#: Every Serf message that is one map.
+#: Every Serf message that is one small map.
 _READERS: dict[int, Callable[[Fields], SerfMessage]] = {
     SerfType.LEAVE: _read_leave,
     SerfType.JOIN: _read_join,
-    SerfType.PUSH_PULL: _read_state,
     SerfType.USER_EVENT: _read_event,
     SerfType.QUERY: _read_query,
     SerfType.QUERY_RESPONSE: _read_response,

@@ -15,7 +15,7 @@ import msgpack
 from gossip.errors import UsageError, WireError
 from gossip.wire.codec import MessageType, decode_entry, decode_fields, encode, encode_entry
 from gossip.wire.envelope import inflate_buffer
-from gossip.wire.fields import MAX_FLAT_ITEMS, MSGPACK_ERRORS, Fields, as_fields, as_raw, boolean, pack, shown, uint
+from gossip.wire.fields import MAX_FLAT_ITEMS, MSGPACK_ERRORS, Fields, as_fields, boolean, pack, raw, shown, uint
 from gossip.wire.messages import Ack, ErrorReply, Message, Ping, PushPull, UserMessage
 
 #: A header or one node of a push/pull: name, meta and 100 bytes of the rest, with room for extension fields.
@@ -25,14 +25,20 @@ _MAX_OBJECT_BYTES = 16 << 10
 
 @dataclass(frozen=True, slots=True)
 class StreamLimits:
-    """What one stream may make us hold. The defaults are what memberlist itself accepts."""
+    """What one stream may make us hold and work.
 
-    user_bytes: int = 20 << 20
-    """Serf's part of a push/pull, or a user message."""
-    nodes: int = 1 << 20
-    """Rows of a push/pull."""
-    message_bytes: int = 40 << 20
+    memberlist accepts 20 MiB, 2^20 rows and 40 MiB, and is decoded by threads. Here a message is decoded in one
+    go, during which no ping is answered: the defaults keep that below a second and leave room for 65,536 members.
+    """
+
+    user_bytes: int = 6 << 20
+    """Serf's part of a push/pull, or a user message. 512 events of the largest size (9 KiB) are 4.7 MB."""
+    nodes: int = 1 << 16
+    """Rows of a push/pull; 10 microseconds each."""
+    message_bytes: int = 24 << 20
     """The whole message, after decompression."""
+    compressed_bytes: int = 1 << 20
+    """The whole message as it comes, if compressed; 0.6 microseconds each. A table shrinks to a tenth and less."""
 
 
 def encode_stream(message: Message) -> bytes:
@@ -130,11 +136,12 @@ class _Parser:
     def __init__(self, kind: int, limits: StreamLimits) -> None:
         self._kind = kind
         self._limits = limits
+        self._max_bytes = limits.message_bytes if kind != MessageType.COMPRESSED else limits.compressed_bytes
         self._fed_bytes = 0
         self._unpacker = msgpack.Unpacker(
             raw=True,
             strict_map_key=False,
-            max_buffer_size=limits.message_bytes,
+            max_buffer_size=self._max_bytes,
             max_array_len=self.max_items,
             max_map_len=self.max_items,
             max_ext_len=self.max_items,
@@ -143,8 +150,8 @@ class _Parser:
 
     def feed(self, data: bytes) -> Message | None:
         self._fed_bytes += len(data)
-        if self._fed_bytes > self._limits.message_bytes:
-            raise WireError(f"the message is larger than {self._limits.message_bytes} bytes")
+        if self._fed_bytes > self._max_bytes:
+            raise WireError(f"the message is larger than {self._max_bytes} bytes")
         self._unpacker.feed(data)
         try:
             next(self._progress)
@@ -212,9 +219,8 @@ class _CompressedParser(_Parser):
         fields: dict[object, object] = {}
         for _ in range((yield from self._map_length())):
             key = yield from self._object(_MAX_OBJECT_BYTES)
-            fields[key] = yield from self._object(self._limits.message_bytes)
-        buffer = as_raw(fields.get(b"Buf"), "Buf")
-        content = inflate_buffer(uint(fields, b"Algo", 8), buffer, self._limits.message_bytes)
+            fields[key] = yield from self._object(self._max_bytes)
+        content = inflate_buffer(uint(fields, b"Algo", 8), raw(fields, b"Buf"), self._limits.message_bytes)
         if content[:1] == bytes((MessageType.COMPRESSED,)):
             raise WireError("a compressed message on a stream holds another compressed message")
         inner = StreamDecoder(self._limits)

@@ -165,11 +165,11 @@ def test_all_streams_together_are_bounded() -> None:
     """Half-sent user messages that together exceed the budget cost the last one its stream, not the node its memory."""
     node = driver("node", fresh_host(), settings=replace(FAST, stream_timeout_s=60.0))
     node.start(Recorder())
-    announced = 20 << 20
+    announced = 6 << 20
     opening = b"\x08" + pack({"UserMsgLen": announced}) + bytes(announced - 1)
     streams = []
     closed = 0
-    for _ in range(4):
+    for _ in range(6):
         stream = connect(node)
         streams.append(stream)
         try:

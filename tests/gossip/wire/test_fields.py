@@ -14,7 +14,8 @@ def test_the_old_raw_format_is_written() -> None:
 
 
 def test_unpack_gives_what_follows() -> None:
-    """The object, and the bytes behind it."""
+    """The object, and the bytes behind it; tables ignore those."""
+    assert fields.unpack_table(b"\x80rest") == {}
     assert fields.unpack(b"\x05rest") == (5, b"rest")
     assert fields.unpack(b"\x05") == (5, b"")
 
@@ -22,15 +23,19 @@ def test_unpack_gives_what_follows() -> None:
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\xa5abc", b"\xdd\xff\xff\xff\xff", b"\x91" * 5000, b"\x81\x90\x01"])
 def test_what_is_no_object_is_a_wire_error(data: bytes) -> None:
     """Cut off, never used, absurdly long, nested without end, keyed by a list: refused, never another exception."""
-    with pytest.raises(WireError):
-        fields.unpack(data)
+    for read in (fields.unpack, fields.unpack_table):
+        with pytest.raises(WireError):
+            read(data)
 
 
 def test_containers_are_bounded() -> None:
-    """A longer array than allowed is refused before it is read."""
-    assert len(fields.unpack(b"\xdc\x00\x04" + bytes(4), max_items=4)[0]) == 4
+    """A longer array than allowed is refused before it is read; a table may be longer, but not of containers only."""
+    long = fields.pack({"A": [0] * fields.MAX_TABLE_ITEMS})
+    assert len(fields.unpack_table(long)[b"A"]) == fields.MAX_TABLE_ITEMS
     with pytest.raises(WireError):
-        fields.unpack(b"\xdc\x00\x05" + bytes(5), max_items=4)
+        fields.unpack_fields(long)
+    with pytest.raises(WireError, match="arrays and maps"):
+        fields.unpack_table(fields.pack({"A": [[]] * (fields.MAX_CONTAINERS // 2), "B": [{}] * fields.MAX_CONTAINERS}))
 
 
 def test_errors_stay_short() -> None:

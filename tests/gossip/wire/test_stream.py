@@ -13,7 +13,7 @@ from gossip.wire.stream import StreamDecoder, StreamLimits, encode_stream
 from tests.golden.files import golden
 from tests.gossip.wire.samples import ADDR, PUSH_PULL, STREAMS
 
-SMALL = StreamLimits(user_bytes=100, nodes=4, message_bytes=1000)
+SMALL = StreamLimits(user_bytes=100, nodes=4, message_bytes=1000, compressed_bytes=500)
 
 
 def compressed(message: bytes) -> bytes:
@@ -114,6 +114,7 @@ def test_datagram_messages_have_no_stream(message: Message) -> None:
         (b"\x08" + msgpack.packb({"UserMsgLen": 101}), "UserMsgLen announces 101"),
         (b"\x00" + msgpack.packb({"SeqNo": "x"}), "SeqNo"),
         (b"\x00\x81\xa1x\xda\x7f\xff" + bytes(1000), "larger than 1000"),
+        (b"\x09\x82\xa3Buf\xda\x03\x00" + bytes(600), "larger than 500"),
         (b"\x09\xdf\xff\xff\xff\xff", "2 fields"),
         (b"\x09\x81\xa3Buf\x90", "Buf"),
         (b"\x09\x81\xa3Buf\x91\x01", "no msgpack"),
