@@ -213,7 +213,7 @@ class Follower:
     def _find_files(self) -> None:
         """Decide where bytes are read: from the content root, or, if that can't be, through containerd."""
         root = self._content_path or self._api.content_root() or DEFAULT_ROOT
-        if not root.is_dir() and self._content_path is None:
+        if self._content_path is None and not _may_come(root):
             root = DEFAULT_ROOT  # what containerd sees may be mounted elsewhere here
         files = BlobFiles(root)
         try:
@@ -221,8 +221,8 @@ class Follower:
         except StoreUnavailable as error:
             self._read_remotely(str(error))
             return
-        if not root.is_dir():
-            self._read_remotely(f"{root} is no directory")
+        if not _may_come(root):
+            self._read_remotely(f"there is no directory {root}")
             return
         self.files = self._holdings.reader = files
         self._files_found.set()
@@ -235,7 +235,7 @@ class Follower:
                 "--containerd-content-path",
                 reason=reason,
             )
-        self.files = None
+        self.files, self._is_watched = None, False
         self._holdings.reader = RemoteContents(self._api)
 
     def _watch_files(self) -> None:
@@ -299,3 +299,8 @@ class Follower:
             self._landings.discard(digest)
         else:
             self._landings.again(digest, time.monotonic())
+
+
+def _may_come(root: Path) -> bool:
+    """Whether a content root is there or can come to be: containerd 2 makes it with the first content."""
+    return root.is_dir() or (root.parent.is_dir() and not root.exists())
