@@ -6,6 +6,7 @@ its sources.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -69,37 +70,29 @@ def create_app(
     return app
 
 
+@dataclass(frozen=True, slots=True)
 class _Registry:
     """Answers requests for content."""
 
-    def __init__(
-        self,
-        sources: Sequence[Source],
-        recorder: Recorder,
-        default_registry: str,
-        admits: Callable[[Key], bool],
-        mutable_tag: Callable[[Tag], bool],
-        resolve_tags: bool,
-    ) -> None:
-        self._sources = sources
-        self._recorder = recorder
-        self._default_registry = default_registry
-        self._admits = admits
-        self._mutable_tag = mutable_tag
-        self._resolve_tags = resolve_tags
+    sources: Sequence[Source]
+    recorder: Recorder
+    default_registry: str
+    admits: Callable[[Key], bool]
+    mutable_tag: Callable[[Tag], bool]
+    resolve_tags: bool
 
     def content(self, path: str) -> Response:
         forwarded_by = request.headers.get(FORWARDED_BY)
         query = parse_query(
             path,
             request.args.getlist("ns"),
-            default_registry=self._default_registry,
+            default_registry=self.default_registry,
             accept=request.headers.get("Accept", ""),
             forwarded_by=None if forwarded_by is None else forwarded_by[:_NODE_NAME_SHOWN],
         )
         if forwarded_by is not None:
             authorize(request.environ)
-        record = self._recorder.begin(query, request.method)
+        record = self.recorder.begin(query, request.method)
         try:
             return self._answer(query, record)
         except OciError as error:
@@ -114,7 +107,7 @@ class _Registry:
         if not self._allowed(query.key):
             record.refused()
             raise unknown(query.kind, str(query.key))
-        for source in self._sources:
+        for source in self.sources:
             if query.forwarded_by is not None and source.name != _LOCAL:
                 continue  # a mirror asks on behalf of its client; to forward that could go round in circles
             content = source.find(query)
@@ -135,9 +128,9 @@ class _Registry:
 
     def _allowed(self, key: Key) -> bool:
         """A tag that is known to move is never answered, so that it follows the upstream registry."""
-        if isinstance(key.reference, Tag) and (not self._resolve_tags or self._mutable_tag(key.reference)):
+        if isinstance(key.reference, Tag) and (not self.resolve_tags or self.mutable_tag(key.reference)):
             return False
-        return self._admits(key)
+        return self.admits(key)
 
 
 def _respond(query: Query, content: Content, record: Record) -> Response:
