@@ -171,8 +171,10 @@ def run(app: Mailbox[ToApp], reporter: Reporter, make_engine: MakeEngine, end: N
     if inbox is not None:
         _wait_for_farewell(inbox)
         inbox.close()
-    hub.destroy(destroy_loop=True)
-    end.release()
+    try:
+        hub.destroy(destroy_loop=True)
+    finally:
+        end.release()
 
 
 def _wait_for_farewell(inbox: Mailbox[ToEngine]) -> None:

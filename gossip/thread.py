@@ -93,7 +93,12 @@ class ThreadedMembership:
         reporter = Reporter(self._mailbox)
         self._thread_end.acquire()
         body = (self._mailbox, reporter, self._make_engine, self._thread_end)
-        get_original("_thread", "start_new_thread")(engine_thread.run, body)
+        try:
+            get_original("_thread", "start_new_thread")(engine_thread.run, body)
+        except RuntimeError as error:
+            self._thread_end.release()
+            self._mailbox.close()
+            raise Unreachable(f"the system gives no thread for the gossip engine: {error}") from error
         self._reader = gevent.spawn(self._read, self._mailbox, reporter)
         try:
             self._started.get()

@@ -2,14 +2,19 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import count
+from random import Random
 
 import gevent
+from gevent import socket
 
 from gossip.swim.effects import Notice
-from gossip.swim.settings import LAN
+from gossip.swim.protocol import LocalNode
+from gossip.swim.settings import LAN, Settings
+from gossip.udp import UdpDriver
+from gossip.wire.stream import StreamDecoder
 
 PORT = 7946
 PATIENCE_S = 30.0
@@ -55,3 +60,23 @@ class Notices:
 
     def events(self) -> list[str]:
         return [notice.event for notice in self.kept]
+
+
+def driver(name: str, host: str, tags: Mapping[str, str] | None = None, settings: Settings = FAST) -> UdpDriver:
+    """An embedded engine that has not been started."""
+    local = LocalNode(name, host, PORT, dict(tags or {}))
+    return UdpDriver(settings, local, rng=Random(name), notify=Notices())
+
+
+def connect(node: UdpDriver) -> socket.socket:
+    """A stream to a node that has been started."""
+    return socket.create_connection((node.local().host, PORT), timeout=10)
+
+
+def answer(stream: socket.socket) -> object:
+    """The one message that comes back on a stream, or None."""
+    decoder = StreamDecoder()
+    while data := stream.recv(65536):
+        if (message := decoder.feed(data)) is not None:
+            return message
+    return None
