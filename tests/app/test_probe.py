@@ -121,6 +121,7 @@ def test_announced_as_asked() -> None:
         (3, replace(PART, headers={"content-length": "7"})),
         (3, replace(PART, headers={"content-length": "7", "content-range": "bytes 2-8/10"})),
         (3, replace(PART, headers={"content-length": "7", "content-range": "bytes 3-9/11"})),
+        (3, replace(PART, headers={"content-length": "7", "content-range": "bytes 3-8/10"})),
         (3, replace(PART, headers={"content-length": "6", "content-range": "bytes 3-8/10"})),
     ],
 )

@@ -129,6 +129,12 @@ def test_a_full_peer_is_asked_once_more() -> None:
     assert winner(result) == "n0"
 
 
+def test_a_full_peer_waits_for_those_that_still_may_say_yes() -> None:
+    """It is busy enough: it is asked again only when nobody else is being asked."""
+    result = run({0: [(0.001, Full()), (0.001, hit())], 1: [(0.100, Miss())]})
+    assert result.asked_at == [("n0", 0), ("n1", 0), ("n0", 100)]
+
+
 def test_a_full_peer_is_not_asked_a_third_time() -> None:
     """Then it is said that it was full."""
     result = run({0: [(0.001, Full()), (0.001, Full())]})

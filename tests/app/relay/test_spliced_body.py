@@ -91,6 +91,22 @@ def test_a_peer_that_stalls_is_left(way: Way, end: Behaviour) -> None:
         assert bench.count("rykte_relay_failovers_total", reason="stalled") == 1
 
 
+def test_a_peer_that_sends_enough_may_take_long(way: Way) -> None:
+    """Each window counts for itself: a slow peer is not left for the sum of its pauses."""
+
+    def steadily(peer: FakePeer, connection: socket.socket, request: fake_peers.Request) -> bool:
+        head, body = fake_peers.Served(CONTENT).answer(request)
+        connection.sendall(head)
+        for start in range(0, len(body), MIB // 6):
+            peer.stopping.wait(0.03)
+            connection.sendall(body[start : start + MIB // 6])
+        return True
+
+    with FakePeer(steadily) as peer, relay(peer, progress_s=0.3, progress_bytes=1000) as bench:
+        assert way(bench.open(CONTENT)) == (CONTENT, None)
+        assert len(peer.requests) == 1
+
+
 def test_nobody_left(way: Way) -> None:
     """The body ends short with everything that came, and says so."""
     with FakePeer(Breaking(CONTENT, after=MIB, end=fake_peers.closing, cuts=1)) as peer, relay(peer) as bench:
