@@ -15,6 +15,9 @@ current=$cache/containerd-2
 export DEBIAN_FRONTEND=noninteractive
 apt=(apt-get -o DPkg::Lock::Timeout=120 -qq)
 
+temporary=()
+trap 'rm -rf "${temporary[@]}"' EXIT
+
 fail() {
     printf 'make setup: %s\n' "$*" >&2
     exit 1
@@ -29,17 +32,15 @@ missing_packages() {
 
 # A machine without policy-rc.d starts the daemons of what it installs. Forbid that, and leave the machine as it was.
 with_no_service_started() {
-    local policy=/usr/sbin/policy-rc.d ours= status=0
+    local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
-        ours=1
+        temporary+=("$policy")
         printf '#!/bin/sh\nexit 101\n' >"$policy"
         chmod 755 "$policy"
     elif "$policy" containerd start >/dev/null 2>&1; then
         fail "$policy lets packages start their services; move it aside, or install these yourself: $*"
     fi
-    "$@" || status=$?
-    [ -z "$ours" ] || rm -f "$policy"
-    return "$status"
+    "$@"
 }
 
 # What was installed for the tests must not come up at the next boot either (docker-registry would take port 5000).
@@ -80,7 +81,7 @@ unpack_containerd2() {
     [ -n "$address" ] || fail "found no Debian address in /etc/apt; set RYKTE_TEST_CONTAINERD2 to a containerd 2.x binary"
     mkdir -p "$cache"
     work=$(mktemp -d "$cache/unpack.XXXXXX")
-    trap 'rm -rf "$work"' RETURN
+    temporary+=("$work")
     mkdir -p "$work/lists/partial" "$work/tree"
     printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$address" "$suite" >"$work/sources.list"
     local own=(
