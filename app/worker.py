@@ -13,7 +13,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import gevent
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class StartError(Exception):
-    """The node can't start. The text is all that an operator sees: it names the value and the remedy."""
+    """The node can't be built or started. The text is all that an operator sees: it names the value and the remedy."""
 
 
 class Service(Protocol):
@@ -92,15 +93,17 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
         """Do the same on SIGINT and SIGQUIT: gunicorn would exit inside the handler, and cut every body by it."""
         self.handle_exit(sig, frame)
 
+    def load_wsgi(self) -> None:
+        """See `gunicorn.workers.base.Worker`: builds the node, which may refuse its settings."""
+        with _boot_errors():
+            super().load_wsgi()
+
     def run(self) -> None:
         """See `gunicorn.workers.base.Worker`; returns when all has ended."""
         # until the registry answers, a failure is one to boot: the arbiter gives up instead of trying for ever
         self.booted = False
-        try:
+        with _boot_errors():
             self._live(self.wsgi.service)
-        except StartError as error:
-            log.error("can't start: %s", error)
-            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def _live(self, service: Service) -> None:
         heart = gevent.spawn(self._beat)
@@ -145,3 +148,13 @@ class Worker(GeventWorker):  # type: ignore[misc]  # gunicorn is untyped
                 log.warning("the master process is gone: stopping")
                 self.handle_exit(0, None)
             gevent.sleep(_HEARTBEAT_S)
+
+
+@contextmanager
+def _boot_errors() -> Iterator[None]:
+    """Say why the node can't start, in one line, and end the worker so that the arbiter does too."""
+    try:
+        yield
+    except StartError as error:
+        log.error("can't start: %s", error)
+        sys.exit(Arbiter.WORKER_BOOT_ERROR)

@@ -2,7 +2,8 @@
 
 Run as a program it is a whole server. Its one argument is a JSON object: the ports `registry`, `metrics` and `gossip`.
 Further members: `drain_s`, `fail` (start raises StartError with this text), `crash` (start raises something else),
-`start_s` (start takes so long), `blob_bytes` (size of the one blob). It writes its diary to standard output.
+`refuse` (loading raises StartError), `start_s` (start takes so long), `blob_bytes` (size of the one blob). The diary is
+written to standard output.
 """
 
 import json
@@ -110,6 +111,8 @@ def main(argument: str) -> int:
 
     def load() -> Application:
         configure("info", "json")
+        if "refuse" in wishes:
+            raise StartError(wishes["refuse"])
         service = FakeService(
             config.registry_addr,
             config.metrics_addr,

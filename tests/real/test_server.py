@@ -256,16 +256,19 @@ def test_a_busy_port_is_one_clear_line(server: Callable[..., Server], option: st
     assert node.diary == []
 
 
-def test_a_node_that_can_not_start_is_one_clear_line(server: Callable[..., Server]) -> None:
-    """Exit code 1, once; the arbiter does not try for ever."""
-    node = server(fail="--containerd-socket /run/x.sock: no such file; is containerd running?")
+@pytest.mark.parametrize(("when", "diary"), [("fail", ["start", "stop"]), ("refuse", [])])
+def test_a_node_that_can_not_start_is_one_clear_line(
+    server: Callable[..., Server], when: str, diary: list[str]
+) -> None:
+    """Exit code 1, once; the arbiter does not try for ever. Whether building the node fails or starting it."""
+    node = server(**{when: "--containerd-socket /run/x.sock: no such file; is containerd running?"})
     node.start()
     assert node.process.wait(PATIENCE_S) == 1
     errors = [line for line in node.log if line["level"] in ("error", "critical")]
     assert [line["event"] for line in errors] == [
         "can't start: --containerd-socket /run/x.sock: no such file; is containerd running?"
     ]
-    assert node.diary == ["start", "stop"]
+    assert node.diary == diary
     assert node.members() == []
 
 
