@@ -1,0 +1,252 @@
+"""The composition root: a configuration goes in, a node that can be started and stopped comes out.
+
+The only module that knows all parts. Nothing here is a module-level singleton, so that a test builds three nodes in
+one process. It is the `Service` that `app/worker.py` runs; the order of its life is told there.
+"""
+
+import random
+import secrets
+import time
+
+import structlog
+
+from app.access import sign
+from app.admin import create_admin
+from app.bootstrap import Bootstrap, make_bootstrapper
+from app.config import Config
+from app.connection import WsgiApp
+from app.content.containerd import ContainerdStore
+from app.content.layout import LayoutStore
+from app.content.store import ContentStore, StoreUnavailable
+from app.directory.antientropy import MAX_ANSWER_BYTES
+from app.directory.service import DirectoryService
+from app.fanout import Fanout
+from app.identity import local_node
+from app.key import Digest, Key
+from app.metrics import Metrics
+from app.peer_health import PeerHealth
+from app.peers.client import Peers
+from app.peers.errors import PeerError
+from app.probe import path_of
+from app.registry.exchange import PREFIX as EXCHANGE_PREFIX
+from app.registry.local import LocalSource
+from app.registry.views import create_app
+from app.registry_labels import RegistryLabels
+from app.relay.source import PeerSource
+from app.resolver import Resolver
+from app.roster import Roster
+from app.source import Kind
+from app.status import Status
+from app.tracker import Tracker
+from app.worker import StartError
+from gossip.errors import GossipError
+from gossip.membership import Member, Membership
+from gossip.swim.effects import Notice
+from gossip.swim.settings import Settings
+from gossip.thread import ThreadedMembership
+from gossip.udp import UdpDriver
+
+log = structlog.get_logger()
+
+#: How long the registry waits at start for the first whole listing. A store that is down must not keep the node from
+#: relaying what its peers have.
+LISTING_PATIENCE_S = 2.0
+#: The leave is told in 0.15 s; longer only when the network is at fault.
+LEAVE_PATIENCE_S = 1.5
+_CONFIRM_S = 1.0
+
+
+class Node:
+    """All parts of one node. Building it starts nothing and touches no file and no socket; raises `StartError`."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._rng = random.Random(secrets.randbits(64))  # noqa: S311 - order of peers and delays, no secrets
+        self._ready = False
+        self.metrics = Metrics()
+        self.store = make_store(config, self.metrics)
+        self._engine = self._make_membership()
+        self.membership: Membership = self._engine
+        self._peers = Peers(config.node_name, sign=sign)
+        self.directory = DirectoryService(
+            self.membership, self._ask_directory, metrics=self.metrics, rng=self._rng, clock=time.monotonic
+        )
+        self._tracker = self._make_tracker()
+        self._bootstrap = Bootstrap(self.membership, make_bootstrapper(config), rng=self._rng, clock=time.monotonic)
+        self._resolver, peer_source = self._make_peer_source()
+        self.status = Status(
+            config,
+            self.store,
+            self.membership,
+            self.directory,
+            not_ready=self.not_ready,
+            confirm=self._confirm,
+        )
+        self.metrics.members(self.status.members_by_state)
+        self._registry_app = self._make_registry_app(peer_source)
+        self._admin_app = create_admin(
+            registry=self.metrics.registry,
+            alive=self.not_alive,
+            ready=self.not_ready,
+            status=self.status.status,
+            members=self.status.members,
+            holders=self.status.holders,
+        )
+
+    # -- the Service that the worker runs --
+
+    @property
+    def registry_app(self) -> WsgiApp:
+        return self._registry_app
+
+    @property
+    def admin_app(self) -> WsgiApp:
+        return self._admin_app
+
+    @property
+    def registry_addr(self) -> tuple[str, int]:
+        return self._config.registry_addr
+
+    @property
+    def metrics_addr(self) -> tuple[str, int]:
+        return self._config.metrics_addr
+
+    @property
+    def drain_s(self) -> float:
+        return self._config.drain_timeout_s
+
+    def start(self) -> None:
+        """Take part: gossip, directory, store, then look for the others. Raises `StartError`."""
+        roster = Roster(self.metrics, self._peers.forget)
+        try:
+            self.membership.start(Fanout([self.directory, roster]))
+            self.directory.start()
+            self.store.start(self._tracker)
+        except (GossipError, StoreUnavailable) as error:
+            raise StartError(str(error)) from error
+        self._tracker.start()
+        self._bootstrap.start()
+        if not self.store.wait_listed(LISTING_PATIENCE_S):
+            log.warning("store not listed yet, serving what the peers have", problem=self.store.problem())
+        self._ready = True
+
+    def leave(self) -> None:
+        """Out of the gossip, still serving."""
+        self._ready = False
+        self._bootstrap.stop()
+        if not self.membership.leave(LEAVE_PATIENCE_S):
+            log.warning("leave was not told to all: the others will see a failure", patience_s=LEAVE_PATIENCE_S)
+
+    def stop(self) -> None:
+        """Free everything. Safe also after a `start` that failed half-way."""
+        self._ready = False
+        self._bootstrap.stop()
+        self._tracker.stop()
+        self.store.stop()
+        self.directory.stop()
+        self._resolver.stop()
+        self._peers.close()
+        self.membership.stop()
+
+    # -- health --
+
+    def not_ready(self) -> str | None:
+        """Why the node can't be relied on now, None when it can."""
+        if not self._ready:
+            return "starting or stopping"
+        return self.not_alive() or self._bootstrap.not_connected()
+
+    def not_alive(self) -> str | None:
+        """What only a restart cures, None when there is nothing of the kind."""
+        if self._ready and not self._engine.alive:
+            return "the gossip engine has ended, see the log: restart the process"
+        return None
+
+    # -- building --
+
+    def _make_membership(self) -> ThreadedMembership:
+        config = self._config
+        local = local_node(config, self._rng)
+        rng = random.Random(self._rng.getrandbits(64))  # noqa: S311 - of the gossip thread alone
+        return ThreadedMembership(
+            lambda notify: UdpDriver(Settings(), local, rng=rng, notify=notify, bind=config.gossip_addr),
+            notify=log_notice,
+        )
+
+    def _make_tracker(self) -> Tracker:
+        admission = self._config.admission()
+        return Tracker(
+            self.store,
+            self.directory,
+            admits=admission.admits,
+            filtered=admission.restricted,
+            resolve_tags=self._config.resolve_tags,
+            mutable_tag=admission.mutable_tag,
+            metrics=self.metrics,
+        )
+
+    def _make_peer_source(self) -> tuple[Resolver, PeerSource]:
+        config = self._config
+        health = PeerHealth(time.monotonic)
+        resolver = Resolver(
+            self.directory,
+            self._peers,
+            health,
+            metrics=self.metrics,
+            rng=self._rng,
+            clock=time.monotonic,
+            resolve_timeout_s=config.resolve_timeout_s,
+            retries=config.resolve_retries,
+            probe_deadline_s=config.probe_deadline_s,
+            zone=config.zone,
+        )
+        return resolver, PeerSource(resolver, self._peers, health, metrics=self.metrics)
+
+    def _make_registry_app(self, peer_source: PeerSource) -> WsgiApp:
+        config, admission = self._config, self._config.admission()
+        always = (config.default_registry, *config.mirrored_registries)
+        return create_app(
+            [LocalSource(self.store, self.metrics), peer_source],
+            metrics=self.metrics,
+            default_registry=config.default_registry,
+            admits=admission.admits_key,
+            registries=RegistryLabels(self.store, always, time.monotonic),
+            mutable_tag=admission.mutable_tag,
+            resolve_tags=config.resolve_tags,
+            exchange=self.directory,
+            node_name=config.node_name,
+        )
+
+    # -- asking other nodes --
+
+    def _ask_directory(self, member: Member, what: str, body: bytes) -> bytes:
+        try:
+            return self._peers.post(member, f"{EXCHANGE_PREFIX}/{what}", body, MAX_ANSWER_BYTES)
+        except PeerError as error:
+            raise ConnectionError(str(error)) from error
+
+    def _confirm(self, member: Member, key: Key) -> bool:
+        kind = Kind.BLOB if isinstance(key.reference, Digest) else Kind.MANIFEST
+        try:
+            return self._peers.head(member, path_of(kind, key), {}, _CONFIRM_S).status == 200
+        except PeerError:
+            return False
+
+
+def make_store(config: Config, metrics: Metrics) -> ContentStore:
+    """The store that the configuration names. Raises `StartError` for settings that it refuses."""
+    try:
+        if config.store == "layout":
+            assert config.layout_path is not None  # the configuration has been checked
+            name = None if config.layout_name is None else "/".join(config.layout_name)
+            return LayoutStore(config.layout_path, name, metrics=metrics)
+        return ContainerdStore(
+            config.containerd_socket, config.containerd_namespace, config.containerd_content_path, metrics=metrics
+        )
+    except StoreUnavailable as error:
+        raise StartError(str(error)) from error
+
+
+def log_notice(notice: Notice) -> None:
+    """A line of the gossip engine, in the log's own form."""
+    getattr(log, notice.level)(f"gossip: {notice.event}", **dict(notice.fields))

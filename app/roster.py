@@ -1,0 +1,51 @@
+"""What happens to a member beyond the directory: counted, logged, and its pooled connections closed when it goes."""
+
+from collections.abc import Callable
+
+import structlog
+
+from app.metrics import Metrics
+from gossip.membership import Member
+
+log = structlog.get_logger()
+
+
+class Roster:
+    """A `MembershipListener` for the operator's eyes and for the connection pools.
+
+    `forget(member)` closes what is pooled for a member that left or failed; names are unique per start, so a
+    pool kept for a dead name would never be used again.
+    """
+
+    def __init__(self, metrics: Metrics, forget: Callable[[Member], None]) -> None:
+        self._metrics = metrics
+        self._forget = forget
+
+    def joined(self, member: Member) -> None:
+        self._tell("member joined", "joined", member)
+
+    def updated(self, member: Member) -> None:
+        log.debug("member updated", node=node_name(member), state=member.state.value)
+
+    def left(self, member: Member) -> None:
+        self._tell("member left", "left", member)
+        self._forget(member)
+
+    def failed(self, member: Member) -> None:
+        self._tell("member failed", "failed", member)
+        self._forget(member)
+
+    def received(self, topic: str, payload: bytes) -> None:
+        """Payloads are the directory's business."""
+
+    def lost(self) -> None:
+        log.warning("gossip payloads dropped: the queue to the web hub was full; anti-entropy repairs it")
+
+    def _tell(self, words: str, event: str, member: Member) -> None:
+        self._metrics.gossip_events.labels(event).inc()
+        log.info(words, node=node_name(member), member=member.name, address=f"{member.host}:{member.port}")
+
+
+def node_name(member: Member) -> str:
+    """The operator's name of the node, or the gossip name of a member that carries none (a stock agent)."""
+    return member.tags.get("node", member.name)

@@ -1,0 +1,120 @@
+"""Rykte processes on loopback with layout stores: what the demonstration and the benchmarks run against."""
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import requests
+
+
+class NodeFailed(Exception):
+    """A node ended or did not get ready; the text has the end of its log."""
+
+
+@dataclass
+class LoopbackNode:
+    """One `rykte serve` process on an address of 127.0.0.0/8 and where it answers."""
+
+    name: str
+    host: str
+    registry_port: int
+    metrics_port: int
+    gossip_port: int
+    layout: Path
+    log: Path
+    options: tuple[str, ...] = ()
+    process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+
+    @classmethod
+    def make(cls, number: int, root: Path) -> "LoopbackNode":
+        """A node at 127.0.0.<number> with the default ports, or the next free ones, and its files under `root`."""
+        host = f"127.0.0.{number}"
+        registry, metrics, gossip = (free_port(host, wanted) for wanted in (5000, 9090, 7946))
+        return cls(f"node-{number}", host, registry, metrics, gossip, root / f"node-{number}", root / f"{number}.log")
+
+    @property
+    def registry(self) -> str:
+        return f"http://{self.host}:{self.registry_port}"
+
+    @property
+    def metrics(self) -> str:
+        return f"http://{self.host}:{self.metrics_port}"
+
+    def command(self, seed: "LoopbackNode | None") -> list[str]:
+        """The command line; `seed` is the node to join, None for a lone one."""
+        join = ["--bootstrap", "none"]
+        if seed is not None:
+            join = ["--bootstrap", "static", "--bootstrap-peers", f"{seed.host}:{seed.gossip_port}"]
+        return [
+            *(sys.executable, "-m", "app", "serve", "--node-name", self.name, "--advertise-addr", self.host),
+            *("--registry-addr", f"{self.host}:{self.registry_port}"),
+            *("--metrics-addr", f"{self.host}:{self.metrics_port}"),
+            *("--gossip-addr", f"{self.host}:{self.gossip_port}"),
+            *("--store", "layout", "--layout-path", str(self.layout)),
+            *join,
+            *self.options,
+        ]
+
+    def start(self, seed: "LoopbackNode | None" = None) -> None:
+        """Start the process; returns at once."""
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(self.command(seed), stdout=log, stderr=subprocess.STDOUT)
+
+    def is_ready(self) -> bool:
+        """Whether the node says that it can answer. Raises `NodeFailed` if its process has ended."""
+        if self.process is None or self.process.poll() is not None:
+            raise NodeFailed(f"{self.name} has ended; the end of its log:\n{self.log.read_text()[-2000:]}")
+        try:
+            return requests.get(f"{self.metrics}/readyz", timeout=2).status_code == 200
+        except requests.RequestException:
+            return False
+
+    def members_alive(self) -> int:
+        """How many members this node believes alive, itself included."""
+        answer = requests.get(f"{self.metrics}/api/v1/members", timeout=2).json()
+        return sum(member["state"] == "alive" for member in answer["members"])
+
+    def sample(self, metric: str) -> float:
+        """The sum of a metric's samples whose line begins with `metric` (name, or name and first labels)."""
+        lines = requests.get(f"{self.metrics}/metrics", timeout=5).text.splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric))
+
+    def stop(self) -> None:
+        """Ask the process to end and wait for it; kill it if it does not within 15 s."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
+
+
+def free_port(host: str, wanted: int) -> int:
+    """`wanted`, or the next port above it, at which both TCP and UDP are free on `host`."""
+    for port in range(wanted, wanted + 200):
+        with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
+            tcp.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                tcp.bind((host, port))
+                udp.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise NodeFailed(f"no free port from {wanted} to {wanted + 199} on {host}: end what listens there")
+
+
+def wait_for(what: str, condition: Callable[[], bool], timeout_s: float = 20.0) -> float:
+    """Poll until the condition holds; the seconds that took. Raises `NodeFailed` after `timeout_s`."""
+    begun = time.monotonic()
+    while not condition():
+        if time.monotonic() - begun > timeout_s:
+            raise NodeFailed(f"not within {timeout_s:.0f} s: {what}")
+        time.sleep(0.02)
+    return time.monotonic() - begun
