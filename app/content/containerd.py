@@ -5,7 +5,8 @@ from pathlib import Path
 
 from app.content.blob import BlobFiles
 from app.content.containerd_api import ContainerdApi, prepare_grpc
-from app.content.containerd_follow import DEFAULT_ROOT, Follower
+from app.content.containerd_follow import Follower
+from app.content.containerd_root import DEFAULT_ROOT
 from app.content.holdings import Holdings
 from app.content.ingests import find_ingest
 from app.content.store import Blob, Descriptor, Image, Ingest, StoreUnavailable, StoreWatcher
@@ -78,7 +79,7 @@ class ContainerdStore:
         return self._holdings.repositories(digest)
 
     def ingest(self, digest: Digest) -> Ingest | None:
-        files = self._follower.files if self._follower is not None else None
+        files = self._follower.root.files if self._follower is not None else None
         return None if files is None else find_ingest(files.root, self._namespace, digest)
 
     def skipped(self) -> int:

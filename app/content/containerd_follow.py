@@ -1,9 +1,8 @@
 """Keeps an inventory what containerd's is: by its events, by its files, and by listing it now and then.
 
 Four greenlets, each a loop for ever. `connection`: wait for containerd, subscribe, ask for a listing, take in events;
-at the stream's end, again. `listing`: list when asked to, and every few minutes. `files`: watch the content root, where
-every containerd shows at once what landed and what garbage collection took. `landing`: ask about what landed until
-containerd's database knows it too. Events and files are hints that can be lost; the listing is the truth, and takes
+at the stream's end, again. `listing`: list when asked to, and every few minutes. `files`: watch the content root.
+`landing`: ask about what landed there. Events and files are hints that can be lost; the listing is the truth, and takes
 in what they said meanwhile (see `Inventory.end_listing`).
 """
 
@@ -15,20 +14,18 @@ import gevent
 import structlog
 from gevent.event import Event
 
-from app.content.blob import ALGORITHMS, BlobFiles, is_hollow, parse_file_name
+from app.content.blob import is_hollow
 from app.content.containerd_api import ContainerdApi, ContentCreated, ContentDeleted, ImageDeleted, ImageSet
 from app.content.containerd_api import Event as ContainerdEvent
+from app.content.containerd_landing import LandingQuestions
+from app.content.containerd_root import ContentRoot
 from app.content.holdings import Holdings
 from app.content.inventory import Content
-from app.content.landing import Landings
-from app.content.remote import RemoteContents
-from app.content.store import NotFound, StoreError, StoreUnavailable
-from app.content.watch import DirectoryWatch, FileEvent, Happening
+from app.content.store import NotFound, StoreError
 from app.key import Digest, InvalidName
 
 log = structlog.get_logger()
 
-DEFAULT_ROOT = Path("/var/lib/containerd/io.containerd.content.v1.content")
 _CONNECT_S = 5.0
 _RECONNECT_S = 0.3
 _LISTING_PERIOD_S = 180.0
@@ -36,7 +33,7 @@ _LISTING_PERIOD_UNWATCHED_S = 10.0
 # The subscription begins at an unknown moment shortly after the call: what happened before it, this listing finds.
 _SECOND_LISTING_S = 1.5
 _AFTER_DELETE_S = 1.0  # garbage collection follows the deletion of an image
-_WATCH_AGAIN_S = 60.0
+_AFTER_FLOOD_S = 1.0  # more landed than there is room to ask about
 _SLICE = 500  # contents looked at between two turns for others
 
 
@@ -46,16 +43,12 @@ class Follower:
     def __init__(self, api: ContainerdApi, holdings: Holdings, content_path: Path | None) -> None:
         self.problem: str | None = "containerd was not asked yet"
         self.listed = Event()
-        self.files: BlobFiles | None = None
+        self.root = ContentRoot(api, content_path, self)
         self._api = api
         self._holdings = holdings
         self._inventory = holdings.inventory
-        self._content_path = content_path
-        self._landings = Landings()
-        self._landed = Event()
+        self._questions = LandingQuestions(api, self._found)
         self._is_connected = False
-        self._is_watched = False
-        self._files_found = Event()
         self._listing_at = 0.0
         self._listing_moved = Event()
         self._odd: set[Digest] = set()
@@ -65,8 +58,8 @@ class Follower:
         loops = {
             "connection": self._follow,
             "listing": self._list_now_and_then,
-            "files": self._watch_files,
-            "landing": self._ask_about_landings,
+            "files": self.root.watch,
+            "landing": self._questions.answer_next,
         }
         self._greenlets = [gevent.spawn(self._for_ever, name, loop) for name, loop in loops.items()]
 
@@ -96,8 +89,9 @@ class Follower:
     def _follow(self) -> None:
         """One connection, until it breaks: raises `StoreUnavailable`."""
         version = self._api.version(_CONNECT_S)
-        if self.files is None:
-            self._find_files()
+        if self.root.files is None:
+            self.root.find()
+            self._holdings.reader = self.root.reader
         with self._api.events() as events:
             log.info("following containerd", version=version)
             self._is_connected = True
@@ -114,14 +108,14 @@ class Follower:
                 self._look_up_image(name)
             case ImageDeleted(name):
                 self._inventory.drop_image(name)
-                if not self._is_watched:
+                if not self.root.is_watched:
                     self._list_by(_AFTER_DELETE_S)
             case ContentCreated(digest, size):
                 if self._is_here(digest, size):
                     self._inventory.put(digest, Content(size))
                 self._ask_about(digest)  # for its labels, which come later
             case ContentDeleted(digest):
-                self._landings.discard(digest)
+                self._questions.cancel(digest)
                 self._inventory.drop(digest)
         self._holdings.announce()
 
@@ -163,7 +157,7 @@ class Follower:
         if self._is_connected:
             self.problem = None
         self.listed.set()
-        period_s = _LISTING_PERIOD_S if self._is_watched else _LISTING_PERIOD_UNWATCHED_S
+        period_s = _LISTING_PERIOD_S if self.root.is_watched else _LISTING_PERIOD_UNWATCHED_S
         self._list_by(_SECOND_LISTING_S if is_first else period_s)
 
     def _list(self) -> None:
@@ -172,8 +166,9 @@ class Follower:
         listed = self._api.images()
         contents = self._api.contents()
         present = self._present(contents)
-        if self.files is not None and contents and not present:
-            self._read_remotely(f"none of {len(contents)} contents has a file below {self.files.root}")
+        if self.root.files is not None and contents and not present:
+            self.root.give_up(f"none of {len(contents)} contents has a file below {self.root.files.root}")
+            self._holdings.reader = self.root.reader
             present = contents
         self._inventory.end_listing(present, listed.images, listed.refused)
         self._holdings.announce()
@@ -187,7 +182,7 @@ class Follower:
         for number, (digest, content) in enumerate(contents.items(), 1):
             if self._is_here(digest, content.size):
                 present[digest] = content
-            elif self.files is not None and self.files.size(digest) is not None:
+            elif self.root.files is not None and self.root.files.size(digest) is not None:
                 odd.add(digest)
             if number % _SLICE == 0:
                 gevent.sleep(0)
@@ -208,99 +203,27 @@ class Follower:
                 there_are=namespaces,
             )
 
-    # -- files ----------------------------------------------------------------
+    # -- what files and questions say -----------------------------------------
 
-    def _find_files(self) -> None:
-        """Decide where bytes are read: from the content root, or, if that can't be, through containerd."""
-        root = self._content_path or self._api.content_root() or DEFAULT_ROOT
-        if self._content_path is None and not _may_come(root):
-            root = DEFAULT_ROOT  # what containerd sees may be mounted elsewhere here
-        files = BlobFiles(root)
-        try:
-            next(files.scan(), None)
-        except StoreUnavailable as error:
-            self._read_remotely(str(error))
-            return
-        if not _may_come(root):
-            self._read_remotely(f"there is no directory {root}")
-            return
-        self.files = self._holdings.reader = files
-        self._files_found.set()
-        log.info("content root", path=str(root))
+    def landed(self, digest: Digest) -> None:
+        """See `RootListener`."""
+        self._ask_about(digest)
 
-    def _read_remotely(self, reason: str) -> None:
-        if not isinstance(self._holdings.reader, RemoteContents):
-            log.warning(
-                "content is read through containerd, which is slow: mount its content root and give its path by "
-                "--containerd-content-path",
-                reason=reason,
-            )
-        self.files, self._is_watched = None, False
-        self._holdings.reader = RemoteContents(self._api)
+    def gone(self, digest: Digest) -> None:
+        """See `RootListener`."""
+        self._questions.cancel(digest)
+        self._inventory.drop(digest)
+        self._holdings.announce()
 
-    def _watch_files(self) -> None:
-        self._files_found.wait()
-        if self.files is None:
-            self._files_found.clear()
-            return
-        try:
-            watch = DirectoryWatch(self.files.directory(algorithm) for algorithm in ALGORITHMS)
-        except StoreUnavailable as error:
-            log.warning("content root not watched", reason=str(error), listing_every_s=_LISTING_PERIOD_UNWATCHED_S)
-            gevent.sleep(_WATCH_AGAIN_S)
-            return
-        self._is_watched = True
-        self._list_by(0.0)  # what landed before the watch began
-        try:
-            while self.files is not None:
-                for event in watch.read(None):
-                    self._note(event)
-        finally:
-            self._is_watched = False
-            watch.close()
-
-    def _note(self, event: FileEvent) -> None:
-        if event.happening is Happening.LOOK or event.directory is None:
-            self._list_by(0.0)
-            return
-        digest = parse_file_name(event.directory.name, event.name)
-        if digest is None:
-            return
-        if event.happening is Happening.LANDED:
-            self._ask_about(digest)
-        else:
-            self._landings.discard(digest)
-            self._inventory.drop(digest)
-            self._holdings.announce()
-
-    # -- landing --------------------------------------------------------------
+    def look(self) -> None:
+        """See `RootListener`."""
+        self._list_by(0.0)
 
     def _ask_about(self, digest: Digest) -> None:
-        if not self._landings.add(digest, time.monotonic()):
-            self._list_by(_AFTER_DELETE_S)
-        self._landed.set()
+        if not self._questions.ask(digest):
+            self._list_by(_AFTER_FLOOD_S)
 
-    def _ask_about_landings(self) -> None:
-        while (digest := self._landings.due(time.monotonic())) is None:
-            self._landed.clear()
-            due_at = self._landings.next_due()
-            self._landed.wait(None if due_at is None else max(0.0, due_at - time.monotonic()))
-        try:
-            content = self._api.content(digest)
-        except StoreError:
-            self._landings.again(digest, time.monotonic())
-            return
-        if digest not in self._landings:
-            return  # it went while we asked
+    def _found(self, digest: Digest, content: Content) -> None:
         if self._is_here(digest, content.size):
             self._inventory.put(digest, content)
             self._holdings.announce()
-        if content.sources:
-            self._landings.discard(digest)
-        else:
-            self._landings.again(digest, time.monotonic())
-
-
-def _may_come(root: Path) -> bool:
-    """Whether a content root is there or can come to be: containerd 2 makes it with the first content."""
-    return root.is_dir() or (root.parent.is_dir() and not root.exists())

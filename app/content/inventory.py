@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from app.content.changes import Added, Change, Removed, Skipped, Tagged, Untagged
 from app.content.naming import Naming, Waiting
 from app.content.store import Descriptor, Image, NotFound, StoreError
-from app.content.walk import MalformedManifest, ReadManifest, Walk, walk
+from app.content.walk import MalformedManifest, NotingReader, ReadManifest, Walk, walk
 from app.key import Digest, InvalidName, Key, parse_image_name
 
 Pairs = frozenset[tuple[str, str]]
@@ -183,9 +183,9 @@ class Inventory:
             if target.digest not in self._contents:
                 self._waiting.add(name, [target.digest])
                 continue
-            missing: set[Digest] = set()
+            reading = NotingReader(read, self._contents)
             try:
-                found = walk(target, self._noting(missing, read))
+                found = walk(target, reading)
             except MalformedManifest as error:
                 if self._points_at(name, target):
                     self._skip(name, str(error))
@@ -193,7 +193,7 @@ class Inventory:
                 later.append(name)
             else:
                 if self._points_at(name, target):
-                    self._walked(self._entries[name], found, missing)
+                    self._walked(self._entries[name], found, reading.missing)
         self._unwalked.update((name, None) for name in later if name in self._entries)
 
     def drain(self) -> list[Change]:
@@ -260,17 +260,6 @@ class Inventory:
         if self._canonical.get(entry.key.image_name) == name:
             del self._canonical[entry.key.image_name]
         self._hide(entry)
-
-    def _noting(self, missing: set[Digest], read: ReadManifest) -> ReadManifest:
-        """`read`, and note what neither it nor we have."""
-
-        def noting(digest: Digest) -> bytes | None:
-            content = read(digest)
-            if content is None and digest not in self._contents:
-                missing.add(digest)
-            return content
-
-        return noting
 
     def _walked(self, entry: _Entry, found: Walk, missing: set[Digest]) -> None:
         name = entry.image.name

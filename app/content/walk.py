@@ -6,7 +6,7 @@ schema 2, which have the same shape. A `subject` is not followed: it is another 
 
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 from app.content.store import Descriptor
@@ -53,6 +53,21 @@ class Walk:
     """
 
     named: tuple[Descriptor, ...]
+
+
+class NotingReader:
+    """Reads manifests, and notes those that neither `read` nor `known` had when it was asked for them."""
+
+    def __init__(self, read: ReadManifest, known: Container[Digest]) -> None:
+        self.missing: set[Digest] = set()
+        self._read = read
+        self._known = known
+
+    def __call__(self, digest: Digest) -> bytes | None:
+        content = self._read(digest)
+        if content is None and digest not in self._known:
+            self.missing.add(digest)
+        return content
 
 
 def walk(target: Descriptor, read: ReadManifest) -> Walk:

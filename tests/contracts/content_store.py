@@ -179,7 +179,7 @@ class ContentStoreSuite:
         for blob in (index.top, *here.blobs.values()):
             started.put_blob(blob.content)
         started.put_name(f"{NAME}:1", index.target)
-        watcher.wait(lambda: f"{NAME}:1" in watcher.tags())
+        watcher.wait(lambda: f"{NAME}:1" in watcher.tags() and len(watcher.digests()) == 1 + len(here.blobs))
         assert set(started.store.digests()) == {index.digest, *here.blobs}
         assert started.store.repositories(here.layers[0].digest)
         with pytest.raises(NotFound):
