@@ -170,14 +170,13 @@ def _inflate(data: bytes, limit: int) -> Iterator[bytes]:
     unpacker = zlib.decompressobj()
     total = 0
     for at in range(0, len(data), _PIECE):
-        packed, more = data[at : at + _PIECE], True
-        while more and not unpacker.eof:
+        packed = data[at : at + _PIECE]
+        while packed and not unpacker.eof:
             try:
                 piece = unpacker.decompress(packed, _PIECE)
             except zlib.error as error:
                 raise DirectoryError(f"the list is no zlib stream: {error}") from None
             packed = unpacker.unconsumed_tail
-            more = bool(packed) or len(piece) == _PIECE  # a full piece: more may wait inside, without input
             total += len(piece)
             if total > limit:
                 raise DirectoryError(f"the list is longer than {limit} bytes")

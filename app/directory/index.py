@@ -46,7 +46,7 @@ class SlicedFilters:
         return self._used - len(self._free)
 
     def take_slot(self) -> int:
-        """A slot with an empty filter."""
+        """A slot that is not live; what an earlier owner left in it counts from `put` on no more."""
         if self._free:
             return heapq.heappop(self._free)
         if self._used == self._stride * 8:
@@ -55,11 +55,8 @@ class SlicedFilters:
         return self._used - 1
 
     def free_slot(self, slot: int) -> None:
-        """Empty the slot and give it back."""
+        """Give the slot back."""
         self.set_live(slot, False)
-        byte, bit = divmod(slot, 8)
-        column = slice(byte, None, self._stride)
-        self._matrix[column] = self._matrix[column].translate(_CLEAR[bit])
         heapq.heappush(self._free, slot)
 
     def set_live(self, slot: int, live: bool) -> None:

@@ -4,6 +4,7 @@ import heapq
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import count
 
 from app.directory.antientropy import What
@@ -50,7 +51,7 @@ class DirectoryCluster:
         node = self.nodes[name] = Node(joiner, feed, self.now + listens_after_s)
         for other in self.nodes.values():
             if other is not node:
-                self.at(self._later(), self._input(other, lambda other=other: other.feed.joined(joiner, self.now)))
+                self.at(self._later(), self._input(other, partial(self._join, other, joiner)))
                 feed.joined(other.member, self.now)
         self._serve(node)
         return node
@@ -105,11 +106,17 @@ class DirectoryCluster:
         here = self.nodes[name]
         for other in self.nodes.values():
             if other is not here:
-                self._input(other, lambda other=other: tell(other, here.member))()
-                self._input(here, lambda other=other: tell(here, other.member))()
+                self._input(other, partial(tell, other, here.member))()
+                self._input(here, partial(tell, here, other.member))()
 
     def _parted(self, one: Node, other: Node) -> bool:
         return one is not other and bool(self._cut & {one.member.name, other.member.name})
+
+    def _join(self, node: Node, joiner: Member) -> None:
+        node.feed.joined(joiner, self.now)
+
+    def _receive(self, node: Node, payload: bytes) -> None:
+        node.feed.received(payload, self.now)
 
     def _later(self) -> float:
         return self.now + self.rng.uniform(0.001, self.latency_s)
@@ -129,7 +136,7 @@ class DirectoryCluster:
                     self._broadcast(node, effect.payload)
                 case Fetch():
                     node.fetches += 1
-                    self.at(self._later(), lambda effect=effect: self._fetch(node, effect))
+                    self.at(self._later(), partial(self._fetch, node, effect))
                 case Noted():
                     node.noted[effect] = node.noted.get(effect, 0) + 1
         deadline = node.feed.next_deadline()
@@ -147,9 +154,7 @@ class DirectoryCluster:
         for other in self.nodes.values():
             if other is not sender and not self._parted(sender, other) and self.rng.random() >= self.loss:
                 for _ in range(2 if self.rng.random() < 0.1 else 1):  # some arrive twice
-                    self.at(
-                        self._later(), self._input(other, lambda other=other: other.feed.received(payload, self.now))
-                    )
+                    self.at(self._later(), self._input(other, partial(self._receive, other, payload)))
 
     def _fetch(self, node: Node, question: Fetch) -> None:
         peer = self.nodes.get(question.member.name)

@@ -1,6 +1,7 @@
 """Directories of a whole cluster become equal, whatever the network does. A failure prints the seed."""
 
 import random
+from functools import partial
 
 import pytest
 
@@ -86,9 +87,7 @@ def test_a_pull_of_one_image_by_all_does_not_flood_the_gossip() -> None:
     before = cluster.total(Noted.DELTA_SENT)
     for number in range(60):
         for key in image:
-            cluster.at(
-                cluster.now + number * 0.5, lambda number=number, key=key: cluster.add_key(f"node-{number}", key)
-            )
+            cluster.at(cluster.now + number * 0.5, partial(cluster.add_key, f"node-{number}", key))
 
     cluster.run(30.0)
     told = cluster.total(Noted.DELTA_SENT) - before

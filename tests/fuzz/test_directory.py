@@ -7,6 +7,7 @@ import random
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +54,10 @@ COMPARE = antientropy.encode_compare(VECTOR)
 COMPARISON = antientropy.answer_compare(antientropy.encode_compare({}), VECTOR)
 WANTED = antientropy.encode_wanted(VECTOR, everything=True)
 FILTERS = b"".join(antientropy.answer_filters(antientropy.encode_wanted({}, True), VECTOR, held))
+
+
+def answer(feed: Feed, what: What, body: bytes) -> bytes:
+    return b"".join(feed.answer(what, body))
 
 
 def returns_or_refuses(decode: Callable[[], object]) -> None:
@@ -128,7 +133,7 @@ def test_the_feed_survives(inputs: list[tuple[str, bytes]]) -> None:
                 list(feed.fetched(PEER, what, data, now))
         else:
             for what in What:
-                returns_or_refuses(lambda what=what, data=data: list(feed.answer(what, data)))
+                returns_or_refuses(partial(answer, feed, what, data))
         feed.effects()
     feed.key_added(77, now)
     assert 77 in feed.own

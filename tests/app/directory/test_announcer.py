@@ -37,6 +37,14 @@ def test_new_keys_are_told_at_the_leading_edge() -> None:
     assert bench.announcer.next_deadline() > 100.0
 
 
+def test_more_keys_do_not_put_a_new_epoch_off() -> None:
+    """It begins when it was said to, however fast keys go on to arrive."""
+    bench = Bench()
+    bench.add(range(1025), now=1.0)
+    bench.add(range(2000, 2010), now=1.0009)
+    assert bench.announcer.next_deadline() == 1.0 + LEADING_EDGE_S
+
+
 def test_nothing_is_queued_while_alone() -> None:
     """Whoever comes later fetches the whole filter."""
     bench = Bench(members=1)

@@ -189,6 +189,19 @@ def test_a_lost_broadcast_is_fetched_at_once() -> None:
     assert bench.after(1.0).fetches() == []
 
 
+def test_a_lost_broadcast_is_repaired_at_an_equal_version() -> None:
+    """A broadcast that claims nothing may be lost too: the owner's filter is asked for whatever its version."""
+    peer = other_feed("a", 1)
+    bench = Bench(A).join(peer)
+    peer.own.announce(1.0)
+    later = peer.own.announce(1.0)
+    bench.feed.received(delta.encode(later), bench.now)
+    (question,) = bench.after(0.5).fetches()
+    bench.noted()
+    bench.answer(question, peer)
+    assert bench.noted() == [Noted.SYNC_REPAIRED]
+
+
 def test_a_round_finds_what_was_never_broadcast() -> None:
     """Compare, then fetch what is newer there; afterwards both are equal."""
     peer = other_feed("a")

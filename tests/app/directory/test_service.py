@@ -110,6 +110,15 @@ def test_an_announcement_reaches_everybody(lab: Lab) -> None:
     until(lambda: a.count("rykte_directory_filters") == 2)
 
 
+def test_what_is_due_earlier_wakes_the_timer(lab: Lab) -> None:
+    """A new key leaves within a millisecond, not when the timer would have looked anyway."""
+    a, b = lab.started("a"), lab.started("b")
+    until(lambda: a.service.synchronised and b.service.synchronised)
+    until(lambda: not a.service._wake.is_set())
+    a.service.announce(KEY)
+    assert a.service._wake.is_set()
+
+
 def test_members_that_were_there_before_the_start_are_known(lab: Lab) -> None:
     """What the membership says before the service starts is not lost."""
     lab.started("seed").service.announce(KEY)
