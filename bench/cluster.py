@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 
 from gossip.membership import Member
-from gossip.simulate import Simulation
+from gossip.simulate import SimulatedMembership, Simulation
 
 PAYLOAD_BYTES = 280
 IDLE_S = 120.0
@@ -76,10 +76,19 @@ class Run:
         seeds = [node.address for node in self._nodes[:3]]
         for node, watch in zip(self._nodes, self._watches, strict=True):
             node.start(watch)
-            node.begin_join([seed for seed in seeds if seed != node.address], lambda _reached: None)
+            self._join(node, [seed for seed in seeds if seed != node.address])
         formed = self._until(lambda: all(len(node.members()) == self._size for node in self._nodes), 0.05)
         self._simulation.run(30)
         return formed
+
+    def _join(self, node: SimulatedMembership, seeds: list[tuple[str, int]]) -> None:
+        """Join, and try again half a second after a failure: in a storm the seeds turn away some of the callers."""
+
+        def done(reached: int) -> None:
+            if not reached:
+                self._simulation.schedule(self._simulation.now + 0.5, lambda: self._join(node, seeds))
+
+        node.begin_join(seeds, done)
 
     def _rest(self) -> tuple[float, float]:
         before, started = sum(self._simulation.network.bytes_sent.values()), time.process_time()

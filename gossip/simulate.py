@@ -146,11 +146,13 @@ class SimulatedMembership:
         """A datagram arrives."""
         self._happen(lambda swim, now: swim.receive_datagram(data, source, now))
 
-    def accepted(self, peer: Address) -> int:
-        """Somebody connects; returns the stream's number on this side."""
-        stream = next(self._accepted)
+    def next_stream(self) -> int:
+        """A number for a stream that somebody opens to this node."""
+        return next(self._accepted)
+
+    def accepted(self, stream: int, peer: Address) -> None:
+        """Somebody connects."""
         self._happen(lambda swim, now: swim.stream_accepted(stream, peer, now))
-        return stream
 
     def opened(self, stream: int) -> None:
         """A stream of ours is connected."""

@@ -97,9 +97,13 @@ class Sync:
             return
         partner = partners[0]
 
+        known = len(self._table)
+
         def done(reason: str, now: float) -> None:
             if reason:
                 self._outbox.complain("push/pull failed", now, member=partner.name, error=reason)
+            elif len(self._table) > known * (1 + self._settings.push_pull_again_share):
+                self.soon(now)
 
         self.with_member(partner.address, False, done, now)
 

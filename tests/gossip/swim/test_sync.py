@@ -125,6 +125,17 @@ def test_reply_is_merged() -> None:
     assert core.state("m6") is None
 
 
+@pytest.mark.parametrize(("news", "again"), [(5, True), (1, False)])
+def test_much_news_is_a_reason_to_ask_again(news: int, again: bool) -> None:
+    """A call that made the table grow by more than 5 % is followed by another within seconds, until it does not."""
+    settings = replace(QUIET, push_pull_interval_s=300.0, push_pull_after_join_s=2.0)
+    core = Core(settings, *(f"m{number}" for number in range(1, 31)))
+    call = next_call(core)
+    rows = tuple(entry(f"m{number}") for number in range(40, 40 + news))
+    core.swim.receive_stream(call.stream, encode_stream(PushPull(False, rows)), core.now)
+    assert bool(opened(core.swim.effects() + core.after(2))) is again
+
+
 def test_larger_clusters_call_less_often() -> None:
     """With 40 members the interval is twice as long."""
     core = Core(replace(QUIET, push_pull_interval_s=30.0), *(f"m{number}" for number in range(1, 40)))
