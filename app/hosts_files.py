@@ -175,6 +175,8 @@ class HostsFiles:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield
         finally:
+            # not left to `close`, which under gevent's patch happens a turn of the loop later
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
     @contextmanager
