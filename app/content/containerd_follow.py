@@ -59,7 +59,7 @@ class Follower:
             "connection": self._follow,
             "listing": self._list_now_and_then,
             "files": self.root.watch,
-            "landing": self._questions.answer_next,
+            "landing": self._questions.answer_all,
         }
         self._greenlets = [gevent.spawn(self._for_ever, name, loop) for name, loop in loops.items()]
 

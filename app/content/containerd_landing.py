@@ -13,7 +13,7 @@ from app.key import Digest
 
 
 class LandingQuestions:
-    """Owned by one greenlet, which calls `answer_next` for ever; `found` is called with what containerd knows."""
+    """Owned by the one greenlet that runs `answer_all`; `found` is called with what containerd knows."""
 
     def __init__(self, api: ContainerdApi, found: Callable[[Digest, Content], None]) -> None:
         self._api = api
@@ -30,8 +30,12 @@ class LandingQuestions:
         """It is gone: an answer that is under way says nothing any more."""
         self._landings.discard(digest)
 
-    def answer_next(self) -> None:
-        """Wait for the next question that is due, and ask it. One at a time: 0.3 ms each."""
+    def answer_all(self) -> None:
+        """Wait for the next question that is due, ask it, and so on for ever. One at a time: 0.3 ms each."""
+        while True:
+            self._answer_next()
+
+    def _answer_next(self) -> None:
         while (digest := self._landings.due(time.monotonic())) is None:
             self._news.clear()
             due_at = self._landings.next_due()
