@@ -66,7 +66,8 @@ class Dissemination:
         """Send encoded `messages` now, with as much of the queues as still fits."""
         used = sum(len(message) + MESSAGE_OVERHEAD for message in messages)
         budget = self._settings.packet_budget_bytes - COMPOUND_OVERHEAD - used
-        self._outbox.put(SendDatagram(to, envelope.pack([*messages, *self._take(budget)])))
+        room = envelope.MAX_COMPOUND - len(messages)
+        self._outbox.put(SendDatagram(to, envelope.pack([*messages, *self._take(budget, room, self._queues)])))
 
     def hurry(self, now: float) -> None:
         """From now on gossip in quick rounds: this node is leaving."""
@@ -112,19 +113,19 @@ class Dissemination:
 
         targets = self._table.choose(self._settings.gossip_nodes, reachable)
         for record in targets:
-            messages = self._take(self._settings.packet_budget_bytes - COMPOUND_OVERHEAD, queues)
+            messages = self._take(self._settings.packet_budget_bytes - COMPOUND_OVERHEAD, envelope.MAX_COMPOUND, queues)
             if not messages:
                 break
             self._outbox.put(SendDatagram(record.address, envelope.pack(messages)))
         return bool(targets)
 
-    def _take(self, budget_bytes: int, queues: Sequence[BroadcastQueue] | None = None) -> list[bytes]:
+    def _take(self, budget_bytes: int, most: int, queues: Sequence[BroadcastQueue]) -> list[bytes]:
         messages: list[bytes] = []
         limit = 0
-        for queue in self._queues if queues is None else queues:
+        for queue in queues:
             if len(queue):
                 limit = limit or self._settings.retransmit_limit(len(self._table))
-                taken = queue.take(budget_bytes, MESSAGE_OVERHEAD, limit)
+                taken = queue.take(budget_bytes, MESSAGE_OVERHEAD, limit, most - len(messages))
                 budget_bytes -= sum(map(len, taken)) + MESSAGE_OVERHEAD * len(taken)
                 messages += taken
         return messages

@@ -6,7 +6,7 @@ broadcast older than the window is dropped, since it can't be told from a repeti
 
 from hashlib import blake2b
 
-from gossip.swim.settings import MAX_LAMPORT_TIME
+from gossip.swim.settings import MAX_LAMPORT_JUMP
 
 #: Broadcasts remembered at most, over all slots; a fingerprint takes some 100 bytes of memory.
 REMEMBERED_LIMIT = 65_536
@@ -26,10 +26,12 @@ class LamportClock:
         self.time += 1
         return stamped
 
-    def witness(self, seen: int) -> None:
-        """Move beyond a time seen at another node; absurd ones are ignored."""
-        if self.time <= seen < MAX_LAMPORT_TIME:
-            self.time = seen + 1
+    def witness(self, seen: int) -> bool:
+        """Move beyond a time seen at another node; False for one too far ahead to be true, which changes nothing."""
+        if seen >= self.time + MAX_LAMPORT_JUMP:
+            return False
+        self.time = max(self.time, seen + 1)
+        return True
 
 
 class EventWindow:
@@ -49,7 +51,7 @@ class EventWindow:
     def is_new(self, ltime: int, content: bytes, clock: LamportClock) -> bool:
         """Whether this is heard for the first time; remembers it. `clock` has witnessed `ltime`."""
         size = len(self._slots)
-        if ltime < self.floor or ltime >= MAX_LAMPORT_TIME or (clock.time > size and ltime < clock.time - size):
+        if ltime < self.floor or (clock.time > size and ltime < clock.time - size):
             return False
         fingerprint = blake2b(content, digest_size=16).digest()
         index = ltime % size

@@ -54,11 +54,11 @@ class BroadcastQueue:
         self._insert(0, entry)
         return True
 
-    def take(self, budget_bytes: int, overhead_bytes: int, transmit_limit: int) -> list[bytes]:
-        """Messages for one packet, each costing its size + `overhead_bytes`; every taking is one transmit."""
+    def take(self, budget_bytes: int, overhead_bytes: int, transmit_limit: int, most: int) -> list[bytes]:
+        """At most `most` messages for one packet, each costing its size + `overhead_bytes`; a taking is a transmit."""
         taken: list[tuple[int, _Entry]] = []
         for transmits, tier in enumerate(self._tiers):
-            while tier and budget_bytes > overhead_bytes:
+            while tier and budget_bytes > overhead_bytes and len(taken) < most:
                 index = bisect_left(tier, (budget_bytes - overhead_bytes + 1,)) - 1
                 if index < 0:
                     break

@@ -83,6 +83,7 @@ class Roster:
         """SWIM holds the member for alive, with this address and meta."""
         entry = self._entries.get(name)
         if entry is None:
+            self._make_room()
             entry = self._entries[name] = Entry(address, meta, self._tags(meta, name, now))
             intent = self._intents.pop(name, None)
             if intent is not None:
@@ -159,6 +160,14 @@ class Roster:
         for name, intent in list(self._intents.items()):
             if now - intent.heard_at >= self._settings.recent_intent_s:
                 del self._intents[name]
+
+    def _make_room(self) -> None:
+        """If the roster is full, forget the absent member that arrived first; the table bounds the present ones."""
+        if len(self._entries) >= self._settings.member_limit:
+            absent = (name for name, entry in self._entries.items() if entry.status in _ABSENT)
+            oldest = next((name for name in absent if name != self._own_name), None)
+            if oldest is not None:
+                del self._entries[oldest]
 
     def _remember(self, name: str, intent: _Intent) -> bool:
         known = self._intents.get(name)

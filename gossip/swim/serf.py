@@ -18,7 +18,6 @@ from gossip.swim.effects import Received
 from gossip.swim.events import EventWindow, LamportClock
 from gossip.swim.members import Record
 from gossip.swim.roster import Roster
-from gossip.swim.settings import MAX_LAMPORT_TIME
 from gossip.wire import codec
 from gossip.wire.messages import (
     JoinIntent,
@@ -148,7 +147,8 @@ class Serf:
         if len(event.name) + len(event.payload) > self._settings.event_limit_bytes:
             self._outbox.complain("user event too large, ignored", now, bytes=len(event.payload))
             return False
-        self._event_clock.witness(event.ltime)
+        if not self._event_clock.witness(event.ltime):
+            return False
         if not self._events.is_new(event.ltime, _content(event), self._event_clock):
             return False
         self._outbox.put(Received(event.name, event.payload))
@@ -156,9 +156,8 @@ class Serf:
 
     def _leave_intent(self, intent: LeaveIntent, now: float) -> bool:
         """Whether it was news and has to be told on."""
-        if not self._plausible(intent):
+        if not intent.node or not self._clock.witness(intent.ltime):
             return False
-        self._clock.witness(intent.ltime)
         if intent.node == self._own.name and not self._leaving:
             own = self._roster.get(self._own.name)
             if own is not None and intent.ltime > own.ltime:
@@ -168,22 +167,18 @@ class Serf:
 
     def _join_intent(self, intent: JoinIntent, now: float) -> bool:
         """Whether it was news and has to be told on."""
-        if not self._plausible(intent):
+        if not intent.node or not self._clock.witness(intent.ltime):
             return False
-        self._clock.witness(intent.ltime)
         if intent.node == self._own.name and self._leaving:
             return False
         return self._roster.join_intent(intent.node, intent.ltime, now)
-
-    @staticmethod
-    def _plausible(intent: JoinIntent | LeaveIntent) -> bool:
-        return bool(intent.node) and intent.ltime < MAX_LAMPORT_TIME
 
     def _query(self, query: Query, payload: bytes, now: float) -> None:
         if len(payload) > self._settings.event_limit_bytes:
             self._outbox.complain("query too large, ignored", now, bytes=len(payload))
             return
-        self._query_clock.witness(query.ltime)
+        if not self._query_clock.witness(query.ltime):
+            return
         if not self._queries.is_new(query.ltime, query.id.to_bytes(4, "big"), self._query_clock):
             return
         if not query.flags & QUERY_NO_BROADCAST:

@@ -12,9 +12,9 @@ from gossip.errors import UsageError
 
 #: Incarnations are 32 bit on the wire; an accusation at this number can't be refuted any more.
 MAX_INCARNATION = 2**32 - 1
-#: A Lamport time from outside at or above this is ignored: nobody counts that far, but one packet could
-#: otherwise push a clock to the end of its 64 bits.
-MAX_LAMPORT_TIME = 2**62
+#: A Lamport time so far ahead of ours is ignored: no cluster gets that far between two messages, but one packet
+#: could otherwise push everybody's clock to the end of its 64 bits.
+MAX_LAMPORT_JUMP = 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,10 @@ class Settings:
     """A whole stream conversation; memberlist's `TCPTimeout`."""
     stream_limit: int = 128
     """Streams accepted at once; further ones are closed unread (memberlist's `maxPushPullRequests`)."""
+    stream_message_bytes: int = 16 << 20
+    """Ours (memberlist: 40 MiB): the largest message on a stream, after decompression; 1,000 members take 0.15 MB."""
+    stream_buffer_bytes: int = 64 << 20
+    """Ours: unfinished messages of all streams together; beyond it the stream that reads on is refused."""
     join_parallel: int = 8
     """Addresses contacted at once by one join."""
 
@@ -94,7 +98,8 @@ class Settings:
     queue_limit: int = 4096
     """Messages waiting per queue; beyond it those told most often are dropped (Serf's `MaxQueueDepth`)."""
     member_limit: int = 16_384
-    """Members in the table, dead ones included; further ones are ignored and noticed. Bounds memory at some 30 MB."""
+    """Members in the table, dead ones included; further ones are ignored and noticed. As many are shown to the user,
+    of the failed and left the oldest go first. Bounds memory at some 30 MB."""
     relay_limit: int = 1024
     """Indirect pings under way for others; further ones are ignored."""
 

@@ -5,7 +5,7 @@ this shape (memberlist `net.go` `handleConn`, `sendAndReceiveState`, `sendPingAn
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 
 from gossip.errors import WireError
@@ -13,7 +13,7 @@ from gossip.swim.context import Context
 from gossip.swim.effects import Address, CloseStream, OpenStream, WriteStream
 from gossip.swim.timers import Timer
 from gossip.wire.messages import ErrorReply, Message
-from gossip.wire.stream import StreamDecoder, encode_stream
+from gossip.wire.stream import StreamDecoder, StreamLimits, encode_stream
 
 #: Told once how an exchange ended: the reply, or None and why there is none; then the time.
 Done = Callable[[Message | None, str, float], None]
@@ -25,7 +25,8 @@ Answer = Callable[[Message, float], bytes | None]
 class _Conversation:
     peer: Address
     timer: Timer
-    decoder: StreamDecoder = field(default_factory=StreamDecoder)
+    decoder: StreamDecoder
+    buffered: int = 0
     request: Callable[[], bytes] | None = None
     done: Done | None = None  # None: we were called
 
@@ -40,6 +41,12 @@ class Streams:
         self._outbox = context.outbox
         self._numbers = count(1)
         self._open: dict[int, _Conversation] = {}
+        self._buffered = 0
+        self._limits = StreamLimits(
+            user_bytes=context.settings.stream_message_bytes,
+            nodes=context.settings.member_limit,
+            message_bytes=context.settings.stream_message_bytes,
+        )
         self._accepted = 0
 
     def exchange(self, to: Address, request: Callable[[], bytes], timeout_s: float, done: Done, now: float) -> int:
@@ -50,7 +57,7 @@ class Streams:
             self._end(stream, None, f"no answer within {timeout_s:g} s", now, close=True)
 
         timer = self._timers.at(now + timeout_s, expired)
-        self._open[stream] = _Conversation(to, timer, request=request, done=done)
+        self._open[stream] = _Conversation(to, timer, StreamDecoder(self._limits), request=request, done=done)
         self._outbox.put(OpenStream(stream, to, timeout_s))
         return stream
 
@@ -71,7 +78,8 @@ class Streams:
             self.cancel(stream)
 
         self._accepted += 1
-        self._open[stream] = _Conversation(peer, self._timers.at(now + self._settings.stream_timeout_s, expired))
+        timer = self._timers.at(now + self._settings.stream_timeout_s, expired)
+        self._open[stream] = _Conversation(peer, timer, StreamDecoder(self._limits))
 
     def opened(self, stream: int) -> None:
         """Our call was taken: speak."""
@@ -85,7 +93,11 @@ class Streams:
         conversation = self._open.get(stream)
         if conversation is None:
             return
+        conversation.buffered += len(data)
+        self._buffered += len(data)
         try:
+            if self._buffered > self._settings.stream_buffer_bytes:
+                raise WireError(f"unfinished messages take more than {self._settings.stream_buffer_bytes} bytes here")
             message = conversation.decoder.feed(data)
         except WireError as error:
             self._refuse(stream, conversation, error, now)
@@ -142,4 +154,5 @@ class Streams:
         if conversation is not None:
             conversation.timer.cancel()
             self._accepted -= conversation.done is None
+            self._buffered -= conversation.buffered
         return conversation

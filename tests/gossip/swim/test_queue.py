@@ -21,33 +21,39 @@ def filled(*messages: bytes, limit: int = 100) -> BroadcastQueue:
 def test_fewest_transmits_first() -> None:
     """News goes before what has been told already, however small."""
     queue = filled(b"old-and-long")
-    queue.take(100, OVERHEAD, 4)
+    queue.take(100, OVERHEAD, 4, 99)
     queue.push(b"new")
-    assert queue.take(100, OVERHEAD, 4) == [b"new", b"old-and-long"]
+    assert queue.take(100, OVERHEAD, 4, 99) == [b"new", b"old-and-long"]
 
 
 def test_largest_that_fits_then_newest() -> None:
     """Within a transmit count the largest that still fits goes first, of equal ones the newest."""
     queue = filled(b"a1", b"large", b"a2", b"too-large-for-this")
-    assert queue.take(5 + 2 + 3 * OVERHEAD, OVERHEAD, 4) == [b"large", b"a2"]
+    assert queue.take(5 + 2 + 3 * OVERHEAD, OVERHEAD, 4, 99) == [b"large", b"a2"]
 
 
 def test_counts_the_overhead() -> None:
     """A message fits only with its overhead; nothing at all fits into nothing."""
     queue = filled(b"12345")
-    assert queue.take(5 + OVERHEAD - 1, OVERHEAD, 4) == []
-    assert queue.take(0, OVERHEAD, 4) == []
-    assert queue.take(5 + OVERHEAD, OVERHEAD, 4) == [b"12345"]
+    assert queue.take(5 + OVERHEAD - 1, OVERHEAD, 4, 99) == []
+    assert queue.take(0, OVERHEAD, 4, 99) == []
+    assert queue.take(5 + OVERHEAD, OVERHEAD, 4, 99) == [b"12345"]
+
+
+def test_no_more_than_fit_into_a_compound() -> None:
+    """However small they are, a packet gets at most so many messages."""
+    queue = filled(b"a", b"b", b"c")
+    assert queue.take(1000, OVERHEAD, 4, 2) == [b"c", b"b"]
 
 
 def test_out_after_the_limit() -> None:
     """After the last transmit a message is gone, and its completion is signalled then and once."""
     queue, done = BroadcastQueue(10, 1000), []
     queue.push(b"message", None, lambda: done.append("done"))
-    assert [queue.take(100, OVERHEAD, 3) for _ in range(2)] == [[b"message"]] * 2
+    assert [queue.take(100, OVERHEAD, 3, 99) for _ in range(2)] == [[b"message"]] * 2
     assert done == []
-    assert queue.take(100, OVERHEAD, 3) == [b"message"]
-    assert (done, len(queue), queue.take(100, OVERHEAD, 3)) == (["done"], 0, [])
+    assert queue.take(100, OVERHEAD, 3, 99) == [b"message"]
+    assert (done, len(queue), queue.take(100, OVERHEAD, 3, 99)) == (["done"], 0, [])
 
 
 def test_same_subject_is_replaced() -> None:
@@ -55,10 +61,10 @@ def test_same_subject_is_replaced() -> None:
     queue, done = BroadcastQueue(10, 1000), []
     queue.push(b"suspect", "x", lambda: done.append("suspect"))
     queue.push(b"alive-y", "y")
-    queue.take(100, OVERHEAD, 4)
+    queue.take(100, OVERHEAD, 4, 99)
     queue.push(b"dead", "x")
     assert done == ["suspect"]
-    assert queue.take(100, OVERHEAD, 4) == [b"dead", b"alive-y"]
+    assert queue.take(100, OVERHEAD, 4, 99) == [b"dead", b"alive-y"]
 
 
 def test_too_large_is_refused() -> None:
@@ -73,11 +79,11 @@ def test_full_queue_drops_the_most_told() -> None:
     """Beyond its limit the queue drops what has been told most often, and says so to who waits for it."""
     queue, done = BroadcastQueue(2, 1000), []
     queue.push(b"told", None, lambda: done.append("told"))
-    queue.take(100, OVERHEAD, 4)
+    queue.take(100, OVERHEAD, 4, 99)
     queue.push(b"new1")
     queue.push(b"new2")
     assert (len(queue), done) == (2, ["told"])
-    assert sorted(queue.take(100, OVERHEAD, 4)) == [b"new1", b"new2"]
+    assert sorted(queue.take(100, OVERHEAD, 4, 99)) == [b"new1", b"new2"]
 
 
 @given(
@@ -97,7 +103,7 @@ def test_every_message_goes_out_as_often_as_it_should(
             current[subject or number] = data
     assert len(queue) == len(current)
     transmits: Counter[bytes] = Counter()
-    while packet := queue.take(budget, OVERHEAD, limit):
+    while packet := queue.take(budget, OVERHEAD, limit, 99):
         assert sum(len(data) + OVERHEAD for data in packet) <= budget
         transmits.update(packet)
     expected: Counter[bytes] = Counter()

@@ -61,7 +61,7 @@ class Fixture:
     def __init__(self) -> None:
         own = Record("me", b"\x0a\0\0\1", 7946, b"", SERF_VERSIONS)
         self.outbox = Outbox()
-        settings = replace(LAN, recent_intent_limit=3)
+        settings = replace(LAN, recent_intent_limit=3, member_limit=6)
         self.roster = Roster(Context(settings, own, MemberTable(Random(1)), Timers(), self.outbox, Random(1)))
 
     def alive(self, name: str = "m1", now: float = 0.0) -> None:
@@ -182,6 +182,16 @@ def test_reaping(fixture: Fixture) -> None:
         fixture.roster.reap(float(now))
         assert [fixture.state(name) for name in ("m1", "m2", "m3")] == expected
     assert fixture.told() == []
+
+
+def test_roster_is_bounded(fixture: Fixture) -> None:
+    """A stream of names that come and go does not fill it: the oldest of the absent makes room, the present stay."""
+    fixture.alive("me")
+    fixture.alive("m1")
+    for number in range(2, 20):
+        fixture.alive(f"m{number}")
+        fixture.roster.gone(f"m{number}", False, 0.0)
+    assert [member.name for member in fixture.roster] == ["me", "m1", "m16", "m17", "m18", "m19"]
 
 
 def test_nothing_is_told_of_ourselves(fixture: Fixture) -> None:

@@ -14,7 +14,7 @@ from gossip.swim.outbox import Outbox
 from gossip.swim.settings import LAN
 from gossip.swim.streams import Streams
 from gossip.swim.timers import Timers
-from gossip.wire.messages import SERF_VERSIONS, Ack, ErrorReply, Message, Ping, PushPull
+from gossip.wire.messages import SERF_VERSIONS, Ack, ErrorReply, Message, Ping, PushPull, UserMessage
 from gossip.wire.stream import encode_stream
 from tests.gossip.swim.cores import closed, written
 
@@ -29,7 +29,7 @@ class Fixture:
     def __init__(self) -> None:
         self.outbox, self.timers = Outbox(), Timers()
         own = Record("me", b"\x0a\0\0\1", 7946, b"", SERF_VERSIONS)
-        settings = replace(LAN, stream_limit=2)
+        settings = replace(LAN, stream_limit=2, stream_message_bytes=1000, stream_buffer_bytes=1500)
         context = Context(settings, own, MemberTable(Random(1)), self.timers, self.outbox, Random(1))
         self.streams = Streams(context, self.answer)
         self.ended: list[tuple[Message | None, str]] = []
@@ -129,6 +129,26 @@ def test_refused_caller_hears_why(fixture: Fixture, data: bytes, reason: str) ->
     assert isinstance(reply, ErrorReply)
     assert reason in reply.error
     assert closed(effects) == [-1]
+
+
+def test_message_too_large(fixture: Fixture) -> None:
+    """A message beyond the limit is refused as soon as it is announced."""
+    fixture.streams.accepted(-1, PEER, 0.0)
+    fixture.streams.received(-1, encode_stream(UserMessage(b"x" * 1001))[:20], 0.0)
+    assert isinstance(written(fixture.effects(), -1), ErrorReply)
+
+
+def test_too_much_at_once(fixture: Fixture) -> None:
+    """All unfinished messages together are bounded; the stream that goes beyond is refused and frees its part."""
+    large = encode_stream(UserMessage(b"x" * 900))[:800]
+    for number in (-1, -2):
+        fixture.streams.accepted(number, PEER, 0.0)
+        fixture.streams.received(number, large, 0.0)
+    effects = fixture.effects()
+    assert (written(effects, -1), closed(effects)) == (None, [-2])
+    fixture.streams.accepted(-3, PEER, 0.0)
+    fixture.streams.received(-3, PING, 0.0)
+    assert written(fixture.effects(), -3) == Ack(7)
 
 
 @pytest.mark.parametrize("how", ["silent", "ends", "breaks"])
