@@ -82,7 +82,7 @@ class Files:
             os.fchmod(descriptor, wanted.mode)
             if wanted.mtime_ns is not None:
                 os.utime(descriptor, ns=(wanted.mtime_ns, wanted.mtime_ns))
-            os.fsync(descriptor)
+            self.flush(descriptor)
 
     def write_link(self, path: Path, wanted: Snapshot) -> None:
         """A new symbolic link."""
@@ -121,10 +121,13 @@ class Files:
         self._sync(path.parent)
         return True
 
-    @staticmethod
-    def _sync(directory: Path) -> None:
+    def flush(self, descriptor: int) -> None:
+        """Wait until what was written is on the disk."""
+        os.fsync(descriptor)
+
+    def _sync(self, directory: Path) -> None:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(descriptor)
+            self.flush(descriptor)
         finally:
             os.close(descriptor)

@@ -252,7 +252,14 @@ class _Killed(BaseException):
     """The process is gone: nothing that follows runs, no handler either."""
 
 
-class _DyingFiles(Files):
+class _QuickFiles(Files):
+    """A file system that does not wait for the disk: what is killed here is a process, not the machine."""
+
+    def flush(self, descriptor: int) -> None:
+        pass
+
+
+class _DyingFiles(_QuickFiles):
     """A file system on which the process is killed at the n-th change; a file is then half written."""
 
     def __init__(self, steps: int) -> None:
@@ -293,8 +300,10 @@ class _DyingFiles(Files):
 
 
 _Command = Callable[[HostsFiles], Any]
-_ADD: _Command = lambda hosts: hosts.add(_ALL, _MIRRORS)  # noqa: E731 - a row of a table
-_UPDATE: _Command = lambda hosts: hosts.add(_ALL, _OTHERS)  # noqa: E731
+# One with an original, one whose original is a link, one that is new.
+_THREE = [_HUB, Registry.parse("ghcr.io"), _DEFAULT]
+_ADD: _Command = lambda hosts: hosts.add(_THREE, _MIRRORS)  # noqa: E731 - a row of a table
+_UPDATE: _Command = lambda hosts: hosts.add(_THREE, _OTHERS)  # noqa: E731
 _REMOVE: _Command = lambda hosts: hosts.remove()  # noqa: E731
 
 
@@ -306,8 +315,8 @@ def _whole_files_only(certs: Path) -> None:
 
 @pytest.mark.parametrize(
     ("before", "killed"),
-    [([], _ADD), ([_ADD], _UPDATE), ([_ADD], _REMOVE), ([_ADD, _UPDATE], _REMOVE), ([_ADD], _ADD)],
-    ids=["add", "update", "remove", "remove after update", "add again"],
+    [([], _ADD), ([_ADD], _UPDATE), ([_ADD, _UPDATE], _REMOVE), ([_ADD], _ADD)],
+    ids=["add", "update", "remove", "add again"],
 )
 @pytest.mark.parametrize("finish", [[_REMOVE], [_ADD, _REMOVE], [_UPDATE, _REMOVE]], ids=["remove", "add", "update"])
 def test_a_kill_at_any_step_leaves_what_can_be_finished(
@@ -319,12 +328,11 @@ def test_a_kill_at_any_step_leaves_what_can_be_finished(
     while dead:
         certs = tmp_path / str(steps)
         _write(certs / "docker.io" / "hosts.toml", _OLD, 0o600)
-        _write(certs / "quay.io" / "ca.crt", b"certificate")
         (certs / "ghcr.io").mkdir()
         (certs / "ghcr.io" / "hosts.toml").symlink_to("nowhere")
         original = _tree(certs)
         for command in before:
-            command(HostsFiles(certs))
+            command(HostsFiles(certs, _QuickFiles()))
         try:
             killed(HostsFiles(certs, _DyingFiles(steps)))
             dead = False
@@ -332,11 +340,11 @@ def test_a_kill_at_any_step_leaves_what_can_be_finished(
             steps += 1
         _whole_files_only(certs)
         for command in finish:
-            outcomes = command(HostsFiles(certs))
+            outcomes = command(HostsFiles(certs, _QuickFiles()))
             assert not [each for each in outcomes if each.kept]
             _whole_files_only(certs)
             if command is not _REMOVE:
                 assert all(_URL in _hosts(path.parent) for path in certs.glob("*/hosts.toml"))
-                assert len(list(certs.glob("*/hosts.toml"))) == len(_ALL)
+                assert len(list(certs.glob("*/hosts.toml"))) == len(_THREE)
         assert _tree(certs) == original
-    assert steps > len(_ALL) or killed is _ADD
+    assert steps > 0
