@@ -81,9 +81,7 @@ def one_key(size: int) -> tuple[float, float]:
         times = []
         for share in (0.5, 0.99):
             enough = share * (size - 1)
-            cluster.simulation.run_until(
-                lambda key=key, name=node.name, n=enough: cluster.knowing(key, name) >= n, 60.0
-            )
+            cluster.simulation.run_until(partial(known, cluster, key, node.name, enough), 60.0)
             times.append(cluster.simulation.now - begin)
         took.append((times[0], times[1]))
         cluster.simulation.run(5.0)
