@@ -70,6 +70,7 @@ class FakeStore:
         self.ingests: dict[Digest, Ingest] = {}
         self._memory = MemoryContents(has_files=has_files)
         self._holdings = Holdings(self._memory, None)
+        self._is_listed = False
 
     # -- what tests do to it --------------------------------------------------
 
@@ -106,17 +107,14 @@ class FakeStore:
     # -- ContentStore ---------------------------------------------------------
 
     def start(self, watcher: StoreWatcher) -> None:
-        for digest in self.digests():
-            watcher.added(digest)
-        for image in self.images():
-            watcher.tagged(image)
-        self._holdings.watcher = watcher
+        self._holdings.attach(watcher)
+        self._is_listed = True
 
     def stop(self) -> None:
-        self._holdings.watcher = None
+        self._holdings.detach()
 
     def wait_listed(self, timeout_s: float) -> bool:
-        return self._holdings.watcher is not None
+        return self._is_listed
 
     def problem(self) -> str | None:
         return self.trouble

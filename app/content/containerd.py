@@ -40,7 +40,7 @@ class ContainerdStore:
 
     def start(self, watcher: StoreWatcher) -> None:
         prepare_grpc()
-        self._holdings.watcher = watcher
+        self._holdings.attach(watcher)
         self._api = ContainerdApi(self._socket, self._namespace)
         self._follower = Follower(self._api, self._holdings, self._content_path)
         self._follower.start()
@@ -52,7 +52,7 @@ class ContainerdStore:
         if self._api is not None:
             self._api.close()
             self._api = None
-        self._holdings.watcher = None
+        self._holdings.detach()
 
     def wait_listed(self, timeout_s: float) -> bool:
         return self._follower is not None and self._follower.listed.wait(timeout_s)

@@ -31,12 +31,12 @@ class ContentReader(Protocol):
 
 
 class Holdings:
-    """See above. `reader` may be replaced while it runs; `watcher` is told of changes from when it is set."""
+    """See above. `reader` may be replaced while it runs."""
 
     def __init__(self, reader: ContentReader, metrics: Metrics | None) -> None:
         self.inventory = Inventory()
         self.reader = reader
-        self.watcher: StoreWatcher | None = None
+        self._watcher: StoreWatcher | None = None
         self._metrics = metrics
 
     # -- questions, as ContentStore promises them -----------------------------
@@ -71,6 +71,18 @@ class Holdings:
         return self.inventory.repositories(digest)
 
     # -- what the store calls -------------------------------------------------
+
+    def attach(self, watcher: StoreWatcher) -> None:
+        """Tell it what is here, and from now on what changes."""
+        for digest in self.digests():
+            watcher.added(digest)
+        for image in self.images():
+            watcher.tagged(image)
+        self._watcher = watcher
+
+    def detach(self) -> None:
+        """Tell nobody anything any more."""
+        self._watcher = None
 
     def announce(self) -> None:
         """Walk what has come and tell everybody what has changed; call this after every change of the inventory.
@@ -112,14 +124,14 @@ class Holdings:
     def _tell(self, change: Change) -> None:
         if isinstance(change, Skipped):
             log.warning("image skipped", image=change.name, reason=change.reason)
-        if self.watcher is None:
+        if self._watcher is None:
             return
         match change:
             case Added(digest):
-                self.watcher.added(digest)
+                self._watcher.added(digest)
             case Removed(digest):
-                self.watcher.removed(digest)
+                self._watcher.removed(digest)
             case Tagged(image):
-                self.watcher.tagged(image)
+                self._watcher.tagged(image)
             case Untagged(name):
-                self.watcher.untagged(name)
+                self._watcher.untagged(name)

@@ -57,14 +57,15 @@ class LayoutStore:
 
     def start(self, watcher: StoreWatcher) -> None:
         self._check_directory()
-        self._holdings.watcher = watcher
+        self._listed.clear()
+        self._holdings.attach(watcher)
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
         if self._greenlet is not None:
             self._greenlet.kill()
             self._greenlet = None
-        self._holdings.watcher = None
+        self._holdings.detach()
 
     def wait_listed(self, timeout_s: float) -> bool:
         return self._listed.wait(timeout_s)
