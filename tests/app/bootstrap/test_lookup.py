@@ -2,10 +2,12 @@
 
 import socket
 from collections.abc import Iterator
+from typing import cast
 
 import gevent
 import pytest
 from gevent import get_hub
+from gevent.resolver import AbstractResolver
 
 from app.bootstrap.contract import BootstrapError
 from app.bootstrap.lookup import lookup
@@ -32,9 +34,10 @@ class _Resolver:
 def resolver() -> Iterator[_Resolver]:
     """The hub's resolver, replaced for a test: the seam that gevent itself offers."""
     hub = get_hub()
-    before = hub._resolver
-    hub.resolver = _Resolver()
-    yield hub.resolver
+    before = hub.resolver
+    fake = _Resolver()
+    hub.resolver = cast(AbstractResolver, fake)
+    yield fake
     hub.resolver = before
 
 

@@ -175,7 +175,7 @@ def test_a_failure_that_comes_back_is_logged_again(world: _World) -> None:
     place = _Place()
     bootstrap = world.bootstrap(second, place)
     with capture_logs() as lines:
-        for answer in (BootstrapError("no server"), [], BootstrapError("no server")):
+        for answer in (BootstrapError("no server"), (), BootstrapError("no server")):
             place.answer = answer
             bootstrap.round()
     assert [line["event"] for line in lines] == ["bootstrap failed", "bootstrap failed"]
