@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import gevent
 import pytest
+from gevent.event import Event
 from structlog.testing import capture_logs
 
 from app.directory.antientropy import What, encode_compare, encode_wanted
@@ -231,7 +232,7 @@ def test_stop_ends_everything(lab: Lab) -> None:
 
     def hang(member: Member, what: str, body: bytes) -> bytes:
         asked.append(what)
-        gevent.sleep(1000)
+        Event().wait()
         return b""
 
     joiner = lab.node("joiner")
