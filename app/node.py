@@ -117,7 +117,7 @@ class Node:
 
     def start(self) -> None:
         """Take part: gossip, directory, store, then look for the others. Raises `StartError`."""
-        roster = Roster(self.metrics, self._peers.forget)
+        roster = Roster(self.metrics, self._member_gone)
         try:
             self.membership.start(Fanout([self.directory, roster]))
             self.directory.start()
@@ -218,6 +218,10 @@ class Node:
         )
 
     # -- asking other nodes --
+
+    def _member_gone(self, member: Member) -> None:
+        self._peers.forget(member)
+        self._bootstrap.wake()  # it may have been the last one: don't wait for the next minute
 
     def _ask_directory(self, member: Member, what: str, body: bytes) -> bytes:
         try:

@@ -51,9 +51,8 @@ class Bootstrap:
             self._greenlet = None
 
     def wake(self) -> None:
-        """Ask again now if the node is alone: for whoever sees the last other member go. Never blocks."""
-        if self._alone():
-            self._awake.set()
+        """Ask again now if the node is alone: for whoever sees a member go. Neither blocks nor costs anything."""
+        self._awake.set()
 
     def not_connected(self) -> str | None:
         """What readiness waits for: None once the node has found its cluster, or that there is none to be found."""
@@ -99,13 +98,21 @@ class Bootstrap:
 
     def _run(self) -> None:
         while True:
+            self._awake.clear()
             try:
                 wait_s = self.round()
             except Exception:
                 log.exception("bootstrap round failed", greenlet="bootstrap")
                 wait_s = LONGEST_WAIT_S
+            self._wait(wait_s)
+
+    def _wait(self, wait_s: float) -> None:
+        """Until the time is over, or a wake-up finds the node alone."""
+        deadline = self._clock() + wait_s
+        while self._awake.wait(max(0.0, deadline - self._clock())):
+            if self._alone():
+                return
             self._awake.clear()
-            self._awake.wait(wait_s)
 
     def _say(self, level: str, event: str, **values: object) -> None:
         """Log a state once, not each time that it is found again."""

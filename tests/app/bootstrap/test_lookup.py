@@ -4,9 +4,9 @@ import socket
 from collections.abc import Iterator
 from typing import cast
 
-import gevent
 import pytest
 from gevent import get_hub
+from gevent.event import Event
 from gevent.resolver import AbstractResolver
 
 from app.bootstrap.contract import BootstrapError
@@ -23,8 +23,8 @@ class _Resolver:
         self, host: str, port: int, family: int = 0, socktype: int = 0, proto: int = 0, flags: int = 0
     ) -> list[tuple[int, int, int, str, tuple[str, int]]]:
         if self.outcome is None:
-            gevent.sleep(60)
-            raise AssertionError("nobody waits so long")
+            Event().wait()
+            raise AssertionError("nobody sets it")
         if isinstance(self.outcome, Exception):
             raise self.outcome
         return [(socket.AF_INET, socktype, 6, "", (address, port)) for address in self.outcome]
