@@ -15,10 +15,10 @@ from functools import partial
 from pathlib import Path
 
 import requests
-from tests.images import build_image, write_layout
 
 from bench.client import Pulled, PullFailed, pull
 from bench.nodes import LoopbackNode, NodeFailed, wait_for
+from tests.images import build_image, write_layout
 
 IMAGE = "registry.example/demo/hello:1.0"
 LAYER_BYTES = (200_000, 3_000_000, 20_000_000)
