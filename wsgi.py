@@ -2,9 +2,9 @@
 
 import os
 
-from app.config import Config
+from app.config.config import Config
 from app.node import Node
-from app.worker import Application
+from app.server.worker import Application
 
 
 def build(config: Config | None = None) -> Application:

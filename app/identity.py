@@ -3,7 +3,7 @@
 import time
 from random import Random
 
-from app.config import Config
+from app.config.config import Config
 from gossip.swim.protocol import LocalNode
 
 #: Version of what mirrors say to each other: deltas, filters, anti-entropy. Members of another version are no peers.

@@ -1,7 +1,7 @@
 """The composition root: a configuration goes in, a node that can be started and stopped comes out.
 
 The only module that knows all parts. Nothing here is a module-level singleton, so that a test builds three nodes in
-one process. It is the `Service` that `app/worker.py` runs; the order of its life is told there.
+one process. It is the `Service` that `app/server/worker.py` runs; the order of its life is told there.
 """
 
 import random
@@ -13,8 +13,7 @@ import structlog
 from app.access import sign
 from app.admin import create_admin
 from app.bootstrap import Bootstrap, make_bootstrapper
-from app.config import Config
-from app.connection import WsgiApp
+from app.config.config import Config
 from app.content.containerd import ContainerdStore
 from app.content.layout import LayoutStore
 from app.content.store import ContentStore, StoreUnavailable
@@ -24,21 +23,22 @@ from app.fanout import Fanout
 from app.identity import local_node
 from app.key import Digest, Key
 from app.metrics import Metrics
-from app.peer_health import PeerHealth
 from app.peers.client import Peers
 from app.peers.errors import PeerError
-from app.probe import path_of
 from app.registry.exchange import PREFIX as EXCHANGE_PREFIX
 from app.registry.local import LocalSource
 from app.registry.views import create_app
 from app.registry_labels import RegistryLabels
 from app.relay.source import PeerSource
-from app.resolver import Resolver
+from app.resolver.health import PeerHealth
+from app.resolver.probe import path_of
+from app.resolver.resolver import Resolver
 from app.roster import Roster
+from app.server.connection import WsgiApp
+from app.server.worker import StartError
 from app.source import Kind
 from app.status import Status
 from app.tracker import Tracker
-from app.worker import StartError
 from gossip.errors import GossipError
 from gossip.membership import Member, Membership
 from gossip.swim.effects import Notice

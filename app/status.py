@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from app import __version__
-from app.config import Config
+from app.config.config import Config
 from app.content.store import ContentStore
 from app.directory.service import DirectoryService
 from app.key import Digest, Key, Tag, parse_image_name

@@ -19,8 +19,8 @@ from app.log import adopt_logging, configure
 from app.metrics import Metrics
 from app.registry.local import LocalSource
 from app.registry.views import create_app
-from app.server import serve
-from app.worker import Application, StartError
+from app.server.master import serve
+from app.server.worker import Application, StartError
 from tests.fake_store import FakeStore
 
 HOST = "127.0.0.1"

@@ -7,7 +7,7 @@ from app.bootstrap.dns import DnsBootstrapper
 from app.bootstrap.loop import Bootstrap
 from app.bootstrap.none import NoBootstrapper
 from app.bootstrap.static import StaticBootstrapper
-from app.config import Config
+from app.config.config import Config
 
 #: By the value of `--bootstrap`. `config_rules.py` has seen to it that each finds what it needs.
 BOOTSTRAPPERS: Mapping[str, Callable[[Config], Bootstrapper]] = {

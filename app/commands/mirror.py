@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from app import option_values
-from app.hosts_files import HostsFiles, Outcome
-from app.mirrors import MirrorError, Mirrors, Registry, mirror_url
+from app.config import values as option_values
+from app.mirrors.files import HostsFiles, Outcome
+from app.mirrors.plan import MirrorError, Mirrors, Registry, mirror_url
 
 
 def add(

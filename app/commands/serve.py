@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.config import Config, ConfigError
-from app.option import Option, options_of, unknown_variables
+from app.config.config import Config, ConfigError
+from app.config.option import Option, options_of, unknown_variables
 
 if TYPE_CHECKING:
-    from app.worker import Application
+    from app.server.worker import Application
 
 _NEGATION = "no_"
 # Variables of other commands: see `commands/inspect.py`.
@@ -40,7 +40,7 @@ def run(given: dict[str, Any]) -> int:
         raise SettingsRefused(refused) from refused
     # Here and not above: `--help` and a mistake in the settings should not wait for gunicorn and gevent.
     from app.log import adopt_logging
-    from app.server import serve
+    from app.server.master import serve
 
     adopt_logging(config.log_level, config.log_format)
     for name in unknown_variables(options_of(Config), os.environ):

@@ -15,7 +15,7 @@ from gevent import socket
 
 from app.peers.errors import PeerError, Reason
 from app.peers.http_message import HeadReader, MessageError, ResponseHead
-from app.splice import splice
+from app.peers.splice import splice
 
 _RECEIVE_BYTES = 16 * 1024
 #: What the system says when nobody is there, as against somebody who stops talking.

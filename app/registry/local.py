@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from app.body import FileBody
 from app.content.store import Blob, ContentStore, Descriptor, NotFound, StoreError
 from app.key import Digest
 from app.metrics import Metrics
 from app.registry.at_rest import AtRest
+from app.registry.file_body import FileBody
 from app.source import Body, Kind, Query, SourceGone, Span
 
 #: What may be asked of the manifest endpoint: OCI image spec, and Docker's schema 2.

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from app.content.store import Descriptor
 from app.metrics import Metrics
-from app.peer_health import PeerHealth
 from app.relay.paced import Patience
 from app.relay.spliced_body import RunningRelays, SplicedBody
 from app.relay.succession import Finder, GetClient, Succession
 from app.relay.unbroken import Unbroken
 from app.relay.verified_body import BufferedBody, ByteBudget, HeldBody, fetch_verified
-from app.resolver import Holders
+from app.resolver.health import PeerHealth
+from app.resolver.resolver import Holders
 from app.source import Body, Content, Kind, Query, Span
 
 #: Bodies up to this size, manifests and configs mostly, are verified before their first byte leaves.

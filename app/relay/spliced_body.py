@@ -6,9 +6,9 @@ import structlog
 from gevent.socket import socket
 
 from app.metrics import Metrics
+from app.peers.splice import Pipe, SpliceRefused
 from app.relay.unbroken import Unbroken
-from app.sockets import wait_writable
-from app.splice import Pipe, SpliceRefused
+from app.server.sockets import wait_writable
 
 log = structlog.get_logger()
 

@@ -12,12 +12,12 @@ import structlog
 
 from app.content.store import Descriptor
 from app.metrics import Metrics
-from app.peer_health import PeerHealth
 from app.peers import Declined, PeerError, PeerStream
 from app.peers.errors import Reason
-from app.probe import check_announced, headers_of, path_of, range_header
 from app.relay.paced import PacedStream, Patience
-from app.resolver import Holders
+from app.resolver.health import PeerHealth
+from app.resolver.probe import check_announced, headers_of, path_of, range_header
+from app.resolver.resolver import Holders
 from app.source import Query
 from gossip.membership import Member
 

@@ -6,12 +6,12 @@ import structlog
 from gevent.socket import socket
 
 from app.metrics import Metrics
-from app.peer_health import PeerHealth
 from app.peers import PeerError
 from app.relay.paced import PacedStream
 from app.relay.succession import NobodyLeft, Succession
 from app.relay.unbroken import Unbroken
-from app.sockets import wait_writable
+from app.resolver.health import PeerHealth
+from app.server.sockets import wait_writable
 from app.source import Interrupted, SourceGone
 from app.verify import TailGuard, WrongContent, matches
 

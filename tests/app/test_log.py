@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import structlog
 
-from app.gunicorn_log import GunicornLogger
 from app.log import adopt_logging, configure, write_line
+from app.server.gunicorn_log import GunicornLogger
 
 
 class _File:

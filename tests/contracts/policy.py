@@ -1,11 +1,11 @@
-"""What every peer policy promises; `tests/app/test_policy.py` holds each registered one to it."""
+"""What every peer policy promises; `tests/app/resolver/test_policy.py` holds each registered one to it."""
 
 from collections.abc import Sequence
 from random import Random
 
 from hypothesis import strategies as st
 
-from app.policy import Policy, Standing
+from app.resolver.policy import Policy, Standing
 from gossip.membership import Member, MemberState
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from app.hosts_files import HostsFiles
-from app.mirrors import Mirrors, Registry
+from app.mirrors.files import HostsFiles
+from app.mirrors.plan import Mirrors, Registry
 from tests.real.containerd import LocalContainerd
 from tests.real.lab.containerd import Release
 

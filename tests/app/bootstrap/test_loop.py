@@ -12,8 +12,8 @@ from app.bootstrap import BOOTSTRAPPERS, make_bootstrapper
 from app.bootstrap.contract import Address, BootstrapError, Bootstrapper
 from app.bootstrap.loop import Bootstrap
 from app.bootstrap.schedule import FAILURES_UNTIL_SETTLED
-from app.config import Config
-from app.option import options_of
+from app.config.config import Config
+from app.config.option import options_of
 from gossip.membership import Member, MembershipListener
 from tests.fake_membership import FakeCluster, FakeMembership
 

@@ -11,10 +11,10 @@ from gevent import socket
 from app.content.store import Descriptor
 from app.key import Digest
 from app.metrics import Metrics
-from app.peer_health import PeerHealth
 from app.peers import Peers
 from app.relay import PeerSource
-from app.resolver import Holders
+from app.resolver.health import PeerHealth
+from app.resolver.resolver import Holders
 from app.source import Body, Interrupted, Kind, Query, Span
 from gossip.membership import Member
 from tests.fake_peers import query_for

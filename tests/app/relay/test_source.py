@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.key import Digest, Tag
-from app.resolver import Holders
+from app.resolver.resolver import Holders
 from app.source import Span
 from tests import fake_peers
 from tests.app.relay.clients import RelayBench, holders, receive

@@ -1,0 +1,1 @@
+"""The options of `rykte serve`: told once, parsed together, checked together."""

@@ -1,0 +1,1 @@
+"""Finding a holder: rank the candidates, probe them in parallel, judge their answers."""

@@ -1,0 +1,1 @@
+"""The process: gunicorn's master, our worker, and the listeners that speak HTTP to clients."""
