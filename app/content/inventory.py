@@ -160,7 +160,9 @@ class Inventory:
         for name, image in listed.items():
             if name not in touched:
                 self._point(image)
-                if image.target.digest not in self._contents:
+                if image.target.digest in self._contents and name in self._skipped and name in self._entries:
+                    self._unwalked[name] = None  # the broken child may be gone
+                elif image.target.digest not in self._contents:
                     self._skip(name, f"its target {image.target.digest} is not in the store")
 
     def abandon_listing(self) -> None:
@@ -188,6 +190,7 @@ class Inventory:
                 found = walk(target, reading)
             except MalformedManifest as error:
                 if self._points_at(name, target):
+                    self._unlink(self._entries[name])  # it may have been walked before a broken child landed
                     self._skip(name, str(error))
             except StoreError:
                 later.append(name)

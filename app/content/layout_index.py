@@ -37,10 +37,16 @@ def parse_index(content: bytes, default_name: str | None) -> LayoutNames:
         ref_name = _ref_name(entry)
         if ref_name is None:
             continue
+        full_name = ref_name
         try:
-            names.targets[_full_name(ref_name, default_name)] = parse_descriptor(entry, "index.json")
+            full_name = _full_name(ref_name, default_name)
+            target = parse_descriptor(entry, "index.json")
         except (InvalidName, MalformedManifest) as error:
+            names.targets.pop(full_name, None)
             names.refused[ref_name] = str(error)
+        else:
+            names.targets[full_name] = target
+            names.refused.pop(ref_name, None)
     return names
 
 

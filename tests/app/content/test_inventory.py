@@ -1,5 +1,7 @@
 """The inventory: what it shows and tells for every order of things, and that listings and single changes agree."""
 
+import json
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.content.changes import Added, Change, Removed, Skipped, Tagged, Untagged
 from app.content.inventory import Content, Inventory
 from app.content.store import Descriptor, Image, NotFound, StoreUnavailable
-from app.content.walk import OCI_MANIFEST, MalformedManifest, walk
+from app.content.walk import OCI_INDEX, OCI_MANIFEST, MalformedManifest, walk
 from app.key import Digest, InvalidName, Key, parse_image_name
 from tests.images import TestBlob, TestImage, build_image, build_index
 
@@ -185,6 +187,23 @@ def test_tagged_image_breaks(owner: Owner, image: TestImage) -> None:
     untagged, skipped = owner.name(NAME, broken.descriptor)
     assert untagged == Untagged(NAME)
     assert isinstance(skipped, Skipped)
+
+
+def test_broken_child(owner: Owner, image: TestImage) -> None:
+    """A child manifest that lands broken takes its image away; when it is gone, the next listing brings it back."""
+    broken = TestBlob(b"{}", OCI_MANIFEST)
+    index = TestBlob(json.dumps({"manifests": [image.top.as_json(), broken.as_json()]}).encode(), OCI_INDEX)
+    owner.put(index, *image.blobs.values())
+    assert owner.name(NAME, index.descriptor) == [Tagged(Image(NAME, index.descriptor, 0.0))]
+    added, untagged, skipped = owner.put(broken)
+    assert (added, untagged) == (Added(broken.digest), Untagged(NAME))
+    assert isinstance(skipped, Skipped)
+    assert owner.inventory.images() == []
+    owner.drop(broken.digest)
+    owner.inventory.begin_listing()
+    owner.inventory.end_listing(owner.listing(), [Image(NAME, index.descriptor, 0.0)])
+    assert owner.settled() == [Tagged(Image(NAME, index.descriptor, 0.0))]
+    assert owner.inventory.skipped() == {}
 
 
 @pytest.mark.parametrize("name", ["no-registry", "UPPER/case repo:1", "registry.test/x", "registry.test/x:", ""])

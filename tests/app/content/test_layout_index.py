@@ -74,3 +74,13 @@ def test_no_index(content: bytes) -> None:
     """What is no index, a half-written one for instance, is an error that says so."""
     with pytest.raises(MalformedManifest, match=r"index\.json"):
         parse_index(content, None)
+
+
+def test_last_counts_also_when_refused() -> None:
+    """A name is either usable or refused, whichever its last entry is."""
+    broken = {"annotations": {REF_NAME: "1"}}
+    good = as_json(TARGET, annotations={REF_NAME: "1"})
+    refused = parse_index(json.dumps({"manifests": [good, broken]}).encode(), "registry.test/app")
+    assert (refused.targets, refused.refused.keys()) == ({}, {"1"})
+    usable = parse_index(json.dumps({"manifests": [broken, good]}).encode(), "registry.test/app")
+    assert (usable.targets, usable.refused) == ({"registry.test/app:1": TARGET}, {})
