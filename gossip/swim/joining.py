@@ -70,21 +70,27 @@ class Joiner:
 class Reconnector:
     """Tries a random failed member now and then, so that two halves that declared each other dead find back.
 
-    SWIM gossips to the dead for half a minute only; after a longer partition this is what heals the cluster.
+    SWIM gossips to the dead for half a minute only; after a longer partition this is what heals the cluster. Who came
+    back is called as well: a process that was restarted answers for itself, but may know nobody (a stock agent
+    without a list to join hears only pings, and would wait for a push/pull for half a minute and more).
     """
 
     def __init__(self, context: Context, roster: Roster, sync: Sync) -> None:
         self._settings = context.settings
+        self._own = context.own.address
         self._roster = roster
         self._sync = sync
         self._rng = context.rng
         self._timers = context.timers
         self._timer: Timer | None = None
+        self._missing_before: list[Address] = []
 
     def start(self, now: float) -> None:
+        """Begin after the first delay."""
         self._timer = self._timers.at(now + self._delay_s(0), self._attempt)
 
     def stop(self) -> None:
+        """Call nobody any more."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -94,17 +100,26 @@ class Reconnector:
         return min(delay_s * self._settings.push_pull_scale(members), self._settings.reconnect_max_s)
 
     def _attempt(self, now: float) -> None:
-        failed: list[Address] = []
+        failed: dict[Address, None] = {}
         alive: dict[Address, None] = {}
         for member in self._roster:
             address = (member.host, member.port)
             if member.state is MemberState.FAILED:
-                failed.append(address)
-            elif member.state is not MemberState.LEFT:
+                failed[address] = None
+            elif member.state is not MemberState.LEFT and address != self._own:
                 alive[address] = None
         self._timer = self._timers.at(now + self._delay_s(len(failed) + len(alive)), self._attempt)
         # A failed member whose address somebody alive has now was replaced: trying it would only burden that one.
-        candidates = [address for address in failed if address not in alive]
-        if candidates and self._rng.random() * len(alive) < len(candidates):
-            address = candidates[int(self._rng.random() * len(candidates))]
-            self._sync.with_member(address, False, lambda _reason, _now: None, now)
+        missing = [address for address in failed if address not in alive]
+        returned = [address for address in self._missing_before if address in alive]
+        self._missing_before = missing
+        # Each of the cluster decides for itself, so that about one (of those who returned: a few) makes the call.
+        others = len(alive) + 1
+        if missing and self._rng.random() * others < len(missing):
+            self._call(missing, now)
+        elif returned and self._rng.random() * others < self._settings.greeters * len(returned):
+            self._call(returned, now)
+
+    def _call(self, addresses: list[Address], now: float) -> None:
+        address = addresses[int(self._rng.random() * len(addresses))]
+        self._sync.with_member(address, False, lambda _reason, _now: None, now)

@@ -92,6 +92,8 @@ class Settings:
     the attempt is made with probability failed/alive, so that a cluster makes one per delay, not one per member."""
     reconnect_max_s: float = 30.0
     """Upper end of that delay in large clusters."""
+    greeters: int = 3
+    """Ours: about so many members make a push/pull with one that returned from `failed`; it may know nobody."""
     leave_gossip_interval_s: float = 0.03
     """Ours: while leaving, the gossip rounds follow each other like this, so that good-bye takes 0.1 to 0.3 s."""
 

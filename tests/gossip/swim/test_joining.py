@@ -101,6 +101,15 @@ def test_failed_members_are_tried_again() -> None:
     row = replace(entry("m1"), incarnation=2)
     core.swim.receive_stream(calls[-1].stream, encode_stream(PushPull(False, (row,))), core.now)
     assert core.state("m1") is MemberState.ALIVE
+
+
+def test_who_returned_is_called_once() -> None:
+    """A failed member that is heard of again may know nobody: it is called, and then left in peace."""
+    core = failed_core()
+    core.after(10)
+    core.hear(replace(alive("m1"), incarnation=2))
+    assert core.state("m1") is MemberState.ALIVE
+    assert [call.to for call in opened(core.after(6))] == [address_of("m1")]
     assert opened(core.after(60)) == []
 
 
