@@ -86,8 +86,8 @@ class Inventory:
     def repositories(self, digest: Digest) -> Pairs:
         """Of the images that name it, and of its labels: see `app.content.store.is_known_in` for what a label lacks."""
         keys = [self._entries[name].key for name in self._naming.names(digest)]
-        content = self._contents.get(digest)
-        return frozenset((key.registry, key.repository) for key in keys) | (content.sources if content else _NONE)
+        labelled = self._contents[digest].sources if digest in self._contents else _NONE
+        return labelled.union((key.registry, key.repository) for key in keys)
 
     def missing(self, name: str) -> list[tuple[Digest, int]]:
         """What this image names, as far as it was walked, and is not here; with the size that it gives."""
@@ -169,8 +169,6 @@ class Inventory:
         """The listing failed: nothing is known beyond the single changes."""
         self._touched = None
 
-    # -- what follows from it -------------------------------------------------
-
     def settle(self, read: ReadManifest) -> None:
         """Walk the images whose manifests have come; call this after every change. `read` may yield.
 
@@ -194,6 +192,9 @@ class Inventory:
                     self._skip(name, str(error))
             except StoreError:
                 later.append(name)
+            except BaseException:  # ended while it was reading: who comes next walks it
+                self._unwalked[name] = None
+                raise
             else:
                 if self._points_at(name, target):
                     self._walked(self._entries[name], found, reading.missing)
@@ -271,7 +272,7 @@ class Inventory:
         self._skipped.pop(name, None)
         self._naming.link(name, found.named)
         self._waiting.add(name, missing)
-        if not missing.isdisjoint(self._contents):  # came while we walked
+        if any(digest in self._contents for digest in missing):  # it came while we walked
             self._unwalked[name] = None
         if self._is_shown(entry) and entry.told != entry.image.target.digest:
             entry.told = entry.image.target.digest

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from greenlet import GreenletExit
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -245,6 +246,20 @@ def test_unreadable_is_tried_again(owner: Owner, image: TestImage) -> None:
     assert owner.inventory.images() == []
     assert owner.inventory.skipped() == {}
     assert owner.settled() == [Tagged(Image(NAME, image.target, 0.0))]
+
+
+def test_ended_while_walking(owner: Owner, image: TestImage) -> None:
+    """A greenlet that is killed in the middle of a walk leaves the image to the next one."""
+
+    def killed(digest: Digest) -> bytes | None:
+        raise GreenletExit
+
+    owner.contents = {digest: blob.content for digest, blob in image.blobs.items()}
+    owner.inventory.put(image.digest, Content(1))
+    owner.inventory.put_image(Image(NAME, image.target, 0.0))
+    with pytest.raises(GreenletExit):
+        owner.inventory.settle(killed)
+    assert owner.settled() == [Added(image.digest), Tagged(Image(NAME, image.target, 0.0))]
 
 
 def test_removed_while_walked(owner: Owner, image: TestImage) -> None:
