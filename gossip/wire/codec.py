@@ -179,7 +179,8 @@ def _versions(fields: Fields) -> Versions:
         return ()
     if not isinstance(value, (bytes, list)) or len(value) > _MAX_VERSIONS:
         raise WireError(f"Vsn is {shown(value)}, not up to {_MAX_VERSIONS} version numbers")
-    if not all(type(number) is int and 0 <= number < 256 for number in value):
+    # Bytes, the usual form, can't hold anything else; the check would be a third of the cost of an alive message.
+    if isinstance(value, list) and not all(type(number) is int and 0 <= number < 256 for number in value):
         raise WireError("Vsn holds something else than numbers of one byte")
     return tuple(value)
 

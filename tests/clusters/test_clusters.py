@@ -6,7 +6,7 @@ from gossip.membership import MemberState
 from tests.clusters.cluster import Cluster
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_join_storm(seed: int) -> None:
     """A hundred nodes that start in the same instant all know each other within seconds."""
     cluster = Cluster(100, seed=seed)
@@ -47,10 +47,10 @@ def test_burst_of_broadcasts_under_loss() -> None:
 
 def test_crash_is_found_by_all() -> None:
     """A killed node is failed everywhere within the time of a suspicion with confirmations."""
-    cluster = Cluster(100)
+    cluster = Cluster(60)
     cluster.until(cluster.complete, 10)
     cluster.kill("n50")
-    cluster.until(lambda: cluster.all_see(["n50"], MemberState.FAILED), 60)
+    assert cluster.until(lambda: cluster.all_see(["n50"], MemberState.FAILED), 60) < 20
     assert cluster.all_see([name for name in cluster.nodes if name != "n50"], MemberState.ALIVE)
 
 
@@ -67,7 +67,7 @@ def test_many_crashes_at_once() -> None:
 
 def test_graceful_leave_is_left_at_all() -> None:
     """Who says good-bye is left everywhere, and nowhere ever failed."""
-    cluster = Cluster(100)
+    cluster = Cluster(60)
     cluster.until(cluster.complete, 10)
     leaver = cluster.nodes.pop("n10")
     assert leaver.leave(5.0)
