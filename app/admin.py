@@ -34,7 +34,7 @@ def create_admin(
     read: dict[str, Any] = {"methods": ["GET", "HEAD"], "provide_automatic_options": False}
 
     def metrics() -> Response:
-        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        encode, content_type = _encoder(request.headers.get("Accept", ""))
         return Response(encode(registry), content_type=content_type)
 
     def ask_holders() -> Response:
@@ -55,6 +55,14 @@ def create_admin(
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
     return app
+
+
+def _encoder(accept: str) -> tuple[Callable[[CollectorRegistry], bytes], str]:
+    """The format that is asked for, the plain text for what can't be understood."""
+    try:
+        return choose_encoder(accept)
+    except (TypeError, ValueError):  # prometheus_client compares whatever stands as a version with numbers
+        return choose_encoder("")
 
 
 def _verdict(problem: str | None) -> Response:

@@ -7,14 +7,14 @@ from typing import Protocol
 
 import gevent
 from flask import Blueprint, Response, request
+from gunicorn.http.errors import ParseException
 
 from app.access import authorize
+from app.directory.antientropy import MAX_REQUEST_BYTES
 from app.directory.errors import DirectoryError, UnknownQuestion
 from app.registry.errors import Fault, OciError
 
 PREFIX = "/_rykte/v1/directory"
-#: A question is a version vector at most, some 40 bytes a member.
-MAX_BODY_BYTES = 1024 * 1024
 BODY_DEADLINE_S = 10.0
 
 
@@ -31,9 +31,9 @@ def exchange_blueprint(exchange: Exchange, body_deadline_s: float = BODY_DEADLIN
 
     def ask(what: str) -> Response:
         authorize(request.environ)
-        request.max_content_length = MAX_BODY_BYTES
+        request.max_content_length = MAX_REQUEST_BYTES
         with gevent.Timeout(body_deadline_s, OciError(Fault.MALFORMED, "the body did not come in time")):
-            body = request.get_data(cache=False)
+            body = _read_body()
         try:
             answer = exchange.answer(what, body)
         except UnknownQuestion as error:
@@ -44,3 +44,11 @@ def exchange_blueprint(exchange: Exchange, body_deadline_s: float = BODY_DEADLIN
 
     blueprint.add_url_rule(f"{PREFIX}/<what>", view_func=ask, methods=["POST"], provide_automatic_options=False)
     return blueprint
+
+
+def _read_body() -> bytes:
+    """The request's body. Raises `OciError` for chunks that are none; Flask itself refuses what is too large."""
+    try:
+        return request.get_data(cache=False)
+    except ParseException as error:
+        raise OciError(Fault.MALFORMED, f"the body can't be read: {error}") from error

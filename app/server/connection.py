@@ -57,7 +57,10 @@ class _HeadTooSlow(Exception):
 
 
 class Connection:
-    """Owns the client's socket from `serve` on; `busy` while a request is being answered."""
+    """Owns the client's socket from `serve` on; `busy` while a request is being answered.
+
+    `idle_since` (monotonic seconds) is when it was accepted, or its last answer ended.
+    """
 
     def __init__(
         self,
@@ -72,6 +75,7 @@ class Connection:
         """`last` is asked after each request: True ends the connection, and tells the client so where it still can."""
         self.client = client
         self.busy = False
+        self.idle_since = time.monotonic()
         self._address = address
         self._app = app
         self._settings = settings
@@ -117,6 +121,7 @@ class Connection:
             return False
         finally:
             self.busy = False
+            self.idle_since = time.monotonic()
 
     def _read_head(self, parser: RequestParser) -> Request | None:
         """None when there is no request to answer; what could not be read has been refused then."""

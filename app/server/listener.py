@@ -46,6 +46,7 @@ class Listener:
         self._max_connections = max_connections
         self._patience = patience or Patience()
         self._connections: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._draining = False
         self._pool = Pool(max_connections + _TURNED_AWAY_AT_ONCE)
         self._socket = listen(address)
@@ -61,7 +62,7 @@ class Listener:
     def drain(self, timeout_s: float) -> None:
         """Refuse new connections, end idle ones, and wait for the busy ones, so long at most."""
         self._close()
-        for connection in list(self._connections):
+        for connection in [*self._connections, *self._turned_away]:
             if not connection.busy:
                 shut_down(connection.client)
         self._pool.join(timeout=timeout_s)
@@ -71,7 +72,7 @@ class Listener:
         self._close()
         if self._connections:
             log.info("cutting %d connections, %d of them busy", len(self._connections), self.busy)
-        for connection in list(self._connections):
+        for connection in [*self._connections, *self._turned_away]:
             shut_down(connection.client)
         self._pool.join(timeout=timeout_s)
         self._pool.kill(block=False)
@@ -82,7 +83,7 @@ class Listener:
         self._server.close()
 
     def _handle(self, client: socket, address: tuple[Any, ...]) -> None:
-        full = len(self._connections) >= self._max_connections
+        full = len(self._connections) >= self._max_connections and not self._make_room()
         connection = Connection(
             client,
             address,
@@ -93,13 +94,27 @@ class Listener:
             else self._patience,
             last=lambda: full or self._draining,
         )
-        self._connections.add(connection)
+        ours = self._turned_away if full else self._connections
+        ours.add(connection)
         try:
             if self._draining:
                 shut_down(client)
             connection.serve()
         finally:
-            self._connections.discard(connection)
+            ours.discard(connection)
+
+    def _make_room(self) -> bool:
+        """End the connection that has been idle for longest; False if all are busy.
+
+        A client that holds connections open must not keep others out, and one whose idle connection ends opens another.
+        """
+        idle = [connection for connection in self._connections if not connection.busy]
+        if not idle:
+            return False
+        oldest = min(idle, key=lambda connection: connection.idle_since)
+        self._connections.discard(oldest)
+        shut_down(oldest.client)
+        return True
 
 
 def _turn_away(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

@@ -36,10 +36,15 @@ def client(problem: str | None = None, reason: str | None = None) -> FlaskClient
 
 @pytest.mark.parametrize(
     ("accept", "content_type"),
-    [("", "text/plain"), ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text")],
+    [
+        ("", "text/plain"),
+        ("application/openmetrics-text;version=1.0.0", "application/openmetrics-text"),
+        ("application/openmetrics-text;version=x", "text/plain"),
+        ("text/plain;version=1.\u00b2", "text/plain"),
+    ],
 )
 def test_metrics_come_in_the_format_that_is_asked_for(accept: str, content_type: str) -> None:
-    """Prometheus's own text, or OpenMetrics."""
+    """Prometheus's own text, or OpenMetrics; the text also for a version that is none."""
     answer = client().get("/metrics", headers={"Accept": accept})
     assert answer.status_code == 200
     assert answer.content_type.startswith(content_type)

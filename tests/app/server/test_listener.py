@@ -1,7 +1,7 @@
 """A listening port: who comes in, and how they are sent away."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import gevent
@@ -62,16 +62,27 @@ def test_clients_are_served_side_by_side() -> None:
 
 def test_beyond_the_limit_one_is_told_so() -> None:
     """503 after the request has been read, and the end: the client goes to the next host at once."""
-    with (
-        listening(hello, max_connections=1) as listener,
-        Client(listener.address) as first,
-        Client(listener.address) as second,
-    ):
-        assert first.get("/").body == b"hello"
-        refused = second.get("/")
-        assert (refused.status, refused.headers["connection"]) == (503, "close")
-        assert second.ended()
-        assert first.get("/").body == b"hello"
+    gate = Gate()
+    with listening(gate, max_connections=1) as listener, Client(listener.address) as first:
+        first.send("GET / HTTP/1.1", "Host: t")
+        gate.entered.wait()
+        with Client(listener.address) as second:
+            refused = second.get("/")
+            assert (refused.status, refused.headers["connection"]) == (503, "close")
+            assert second.ended()
+        gate.open.set()
+        assert first.answer().body == b"halfhalf"
+
+
+def test_whoever_is_idle_for_longest_makes_room() -> None:
+    """Connections that are held open, many times the limit, keep nobody out, and go one by one."""
+    with listening(hello, max_connections=2) as listener, ExitStack() as opened:
+        held = [opened.enter_context(Client(listener.address)) for _ in range(200)]
+        held[-2].get("/")
+        assert opened.enter_context(Client(listener.address)).get("/").body == b"hello"
+        assert all(each.ended() for each in held[:-2])
+        assert held[-1].ended()
+        assert held[-2].get("/").body == b"hello"
 
 
 def test_draining_ends_the_idle_and_waits_for_the_busy() -> None:
