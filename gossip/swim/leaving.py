@@ -24,6 +24,7 @@ class Departure:
         self._outbox = context.outbox
         self._finished: bool | None = None
         self._deadline: Timer | None = None
+        self._goodbye_said = False
         self._began_at = 0.0
 
     def begin(self, timeout_s: float, now: float, stop_background: Callable[[], None]) -> None:
@@ -37,6 +38,7 @@ class Departure:
         self._began_at = now
         stop_background()
         self._deadline = self._timers.at(now + timeout_s, lambda _: self._finish(False))
+        self._timers.at(now + timeout_s / 2, self._say_goodbye)  # also if the intent could not be told by then
         self._dissemination.hurry(now)
         anyone = self._view.anyone_else()
         self._serf.announce_leave(now, self._soon(self._say_goodbye))
@@ -53,7 +55,8 @@ class Departure:
         return done
 
     def _say_goodbye(self, now: float) -> None:
-        if self._finished is None:
+        if not self._goodbye_said:
+            self._goodbye_said = True
             claim = self._view.leave(now)
             done = self._soon(lambda _: self._finish(True))
             self._dissemination.tell_membership(claim, claim.node, now, done)

@@ -87,6 +87,8 @@ class Serf:
 
     def announce_join(self, now: float) -> None:
         """Say that we are here; overrides a `leaving` or `left` that others still hold of this name."""
+        if self._leaving:
+            return
         intent = JoinIntent(self._clock.time, self._own.name)
         self._join_intent(intent, now)
         self._dissemination.tell_intent(_encoded(intent), now)

@@ -2,7 +2,8 @@
 
 from gossip.membership import MemberState
 from gossip.swim.effects import Effect, LeaveFinished
-from gossip.wire.messages import Ack, Alive, Dead, LeaveIntent, Ping, Suspect
+from gossip.wire.messages import Ack, Alive, Dead, JoinIntent, LeaveIntent, Ping, PushPull, Suspect
+from gossip.wire.stream import encode_stream
 from tests.gossip.swim.cores import ME, QUIET, Core, entry, opened, sent, told
 
 MANY = tuple(f"m{number}" for number in range(1, 30))
@@ -42,9 +43,25 @@ def test_nobody_to_tell() -> None:
 
 
 def test_time_runs_out() -> None:
-    """What could not be told in time is said to be so."""
+    """What could not be told in time is said to be so; the good-bye is in the queue and goes out all the same."""
     core = Core(QUIET, *MANY)
-    assert finished(leave(core, timeout_s=0.001) + core.after(0.002)) == [False]
+    effects = leave(core, timeout_s=0.001) + core.after(0.002)
+    assert finished(effects) == [False]
+    assert core.state(ME) is MemberState.LEFT
+    assert Dead(1, ME, ME) in told(core.after(0.1))
+
+
+def test_join_that_ends_while_leaving_is_not_announced() -> None:
+    """A join under way when the leave began does not take the leave back."""
+    core = Core(QUIET, *MANY)
+    core.swim.join(1, [("10.0.50.2", 7946)], core.now)
+    (call,) = opened(core.swim.effects())
+    effects = leave(core)
+    core.swim.stream_opened(call.stream, core.now)
+    core.swim.receive_stream(call.stream, encode_stream(PushPull(True, ())), core.now)
+    effects += core.swim.effects() + core.after(1)
+    assert [message for message in told(effects) if isinstance(message, JoinIntent)] == []
+    assert core.state(ME) is MemberState.LEFT
 
 
 def test_leaving_twice() -> None:
