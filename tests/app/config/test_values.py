@@ -177,6 +177,8 @@ def test_an_expression_that_does_not_compile_is_explained() -> None:
     """Python's own words are passed on."""
     with pytest.raises(ValueError, match="unterminated subpattern"):
         values.pattern("(")
+    with pytest.raises(ValueError, match="Possible nested set"):
+        values.pattern("v[[:digit:]]+")
 
 
 @pytest.mark.parametrize("text", ["", "a/b", "k8s..io", "-a", "a" * 77])
