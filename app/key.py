@@ -46,7 +46,7 @@ class Digest:
         return cls(algorithm, hexadecimal)
 
     @classmethod
-    def of(cls, content: bytes, algorithm: str = "sha256") -> Self:
+    def of(cls, content: bytes | bytearray, algorithm: str = "sha256") -> Self:
         """The digest of these bytes."""
         return cls(algorithm, hashlib.new(algorithm, content).hexdigest())
 

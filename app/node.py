@@ -10,9 +10,9 @@ import time
 
 import structlog
 
-from app.access import sign
 from app.admin import create_admin
-from app.bootstrap import Bootstrap, make_bootstrapper
+from app.bootstrap import make_bootstrapper
+from app.bootstrap.loop import Bootstrap
 from app.config.config import Config
 from app.content.containerd import ContainerdStore
 from app.content.layout import LayoutStore
@@ -67,7 +67,7 @@ class Node:
         self.store = make_store(config, self.metrics)
         self._engine = self._make_membership()
         self.membership: Membership = self._engine
-        self._peers = Peers(config.node_name, sign=sign)
+        self._peers = Peers(config.node_name)
         self.directory = DirectoryService(
             self.membership, self._ask_directory, metrics=self.metrics, rng=self._rng, clock=time.monotonic
         )

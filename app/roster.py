@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import structlog
 
+from app.address import host_port
 from app.metrics import Metrics
+from app.tags import node_name
 from gossip.membership import Member
 
 log = structlog.get_logger()
@@ -43,9 +45,4 @@ class Roster:
 
     def _tell(self, words: str, event: str, member: Member) -> None:
         self._metrics.gossip_events.labels(event).inc()
-        log.info(words, node=node_name(member), member=member.name, address=f"{member.host}:{member.port}")
-
-
-def node_name(member: Member) -> str:
-    """The operator's name of the node, or the gossip name of a member that carries none (a stock agent)."""
-    return member.tags.get("node", member.name)
+        log.info(words, node=node_name(member), member=member.name, address=host_port(member.host, member.port))

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from app import __version__
+from app.address import host_port
 from app.config.config import Config
 from app.content.store import ContentStore
 from app.directory.service import DirectoryService
 from app.key import Digest, Key, Tag, parse_image_name
-from app.roster import node_name
+from app.tags import node_name, zone
 from gossip.membership import Member, Membership
 
 #: Asks one member whether it really has the key now; False also when it does not answer.
@@ -57,9 +58,9 @@ class Status:
             "members": dict(self.members_by_state()),
             "engine": config.engine,
             "addresses": {
-                "registry": _address(config.registry_addr),
-                "metrics": _address(config.metrics_addr),
-                "gossip": _address(config.gossip_addr),
+                "registry": host_port(*config.registry_addr),
+                "metrics": host_port(*config.metrics_addr),
+                "gossip": host_port(*config.gossip_addr),
             },
         }
 
@@ -77,7 +78,7 @@ class Status:
                     "port": member.port,
                     "http": member.tags.get("http"),
                     "state": member.state.value,
-                    "zone": member.tags.get("zone", ""),
+                    "zone": zone(member),
                     "keys": None if known is None else known.keys,
                     "age_s": None if known is None else round(known.age_s, 1),
                 }
@@ -121,8 +122,3 @@ def parse_operand(text: str) -> Key:
     if "/" not in text and ":" in text:
         return Key("localhost", "any", Digest.parse(text))
     return parse_image_name(text)
-
-
-def _address(pair: tuple[str, int]) -> str:
-    host, port = pair
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -8,14 +8,13 @@ import hashlib
 
 from app.key import Digest
 
+#: Manifests, configs and small layers: what is no bigger is verified before its first byte leaves, wherever it comes
+#: from. 2 ms of hashing at most.
+SMALL_BYTES = 4 * 1024 * 1024
+
 
 class WrongContent(Exception):
     """The bytes are not those of the digest; the tail was not given out."""
-
-
-def matches(content: bytes | bytearray | memoryview, digest: Digest) -> bool:
-    """Whether these bytes, all of them, have this digest."""
-    return hashlib.new(digest.algorithm, content).hexdigest() == digest.hex
 
 
 class TailGuard:

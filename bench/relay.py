@@ -24,8 +24,8 @@ from gevent.server import StreamServer  # noqa: E402
 
 from app.key import Digest, Key  # noqa: E402
 from app.metrics import Metrics  # noqa: E402
-from app.peers import Peers  # noqa: E402
-from app.relay import PeerSource  # noqa: E402
+from app.peers.client import Peers  # noqa: E402
+from app.relay.source import PeerSource  # noqa: E402
 from app.resolver.health import PeerHealth  # noqa: E402
 from app.resolver.resolver import Resolver  # noqa: E402
 from app.source import Body, Kind, Query, Span  # noqa: E402

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-from app.bootstrap.contract import BootstrapError, Bootstrapper
+from app.bootstrap.contract import Bootstrapper
 from app.bootstrap.dns import DnsBootstrapper
-from app.bootstrap.loop import Bootstrap
 from app.bootstrap.none import NoBootstrapper
 from app.bootstrap.static import StaticBootstrapper
 from app.config.config import Config
 
-#: By the value of `--bootstrap`. `config_rules.py` has seen to it that each finds what it needs.
+#: By the value of `--bootstrap`. `config/rules.py` has seen to it that each finds what it needs.
 BOOTSTRAPPERS: Mapping[str, Callable[[Config], Bootstrapper]] = {
     "none": lambda _: NoBootstrapper(),
     "static": lambda config: StaticBootstrapper(config.bootstrap_peers or ()),
@@ -20,6 +19,3 @@ BOOTSTRAPPERS: Mapping[str, Callable[[Config], Bootstrapper]] = {
 def make_bootstrapper(config: Config) -> Bootstrapper:
     """The bootstrapper that these settings ask for."""
     return BOOTSTRAPPERS[config.bootstrap](config)
-
-
-__all__ = ["BOOTSTRAPPERS", "Bootstrap", "BootstrapError", "Bootstrapper", "make_bootstrapper"]

@@ -6,8 +6,7 @@ A new one is a file in this folder, a line in `BOOTSTRAPPERS`, and a subclass of
 from collections.abc import Sequence
 from typing import Protocol
 
-#: A member's gossip address: an IPv4 or IPv6 address in text, and a port.
-Address = tuple[str, int]
+from app.address import Address
 
 
 class BootstrapError(Exception):
@@ -18,8 +17,8 @@ class Bootstrapper(Protocol):
     """Asked again and again, for ever; keeps no state that a later answer would depend on."""
 
     def addresses(self) -> Sequence[Address]:
-        """Addresses of some members, the own one perhaps among them, in any order; empty if there are none.
+        """Gossip addresses of some members, in any order, the own one perhaps among them; empty if there are none.
 
-        An answer is a hint and may be old. May block for seconds (switching greenlets), never for ever.
-        Raises `BootstrapError`.
+        Hosts are IP addresses. An answer is a hint and may be old. May block for seconds (switching greenlets), never
+        for ever. Raises `BootstrapError`.
         """

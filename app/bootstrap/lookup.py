@@ -11,7 +11,8 @@ from collections.abc import Callable
 import gevent
 from gevent import socket as gevent_socket
 
-from app.bootstrap.contract import Address, BootstrapError
+from app.address import Address
+from app.bootstrap.contract import BootstrapError
 
 #: Looks one host up: its addresses with the port, empty if there are none. Raises `BootstrapError`.
 Lookup = Callable[[str, int], list[Address]]

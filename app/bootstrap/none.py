@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.bootstrap.contract import Address
+from app.address import Address
 
 
 class NoBootstrapper:

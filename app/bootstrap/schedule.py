@@ -13,7 +13,7 @@ served all the same.
 import random
 from collections.abc import Collection, Iterator
 
-from app.bootstrap.contract import Address
+from app.address import Address
 
 #: Waits while alone: doubled from the first to the longest.
 FIRST_WAIT_S = 0.5

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.bootstrap.contract import Address, BootstrapError
+from app.address import Address
+from app.bootstrap.contract import BootstrapError
 from app.bootstrap.lookup import Lookup, lookup
 
 

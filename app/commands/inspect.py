@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from app.address import host_port
 from app.commands.api import Api, printable, take
 from app.commands.tables import columns, span
-from app.config.addresses import host_port
 
 Document = Mapping[str, Any]
 

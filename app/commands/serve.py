@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from app.server.worker import Application
 
 _NEGATION = "no_"
-# Variables of other commands: see `commands/inspect.py`.
+# Variables of other commands: see `cli.py`.
 _ELSEWHERE = frozenset({"RYKTE_API"})
 
 log = logging.getLogger("rykte")

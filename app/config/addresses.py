@@ -1,4 +1,4 @@
-"""Which address of this machine others reach it by, and how addresses are written."""
+"""Which address of this machine others reach it by, and which means all of them."""
 
 import socket
 from collections.abc import Callable
@@ -27,8 +27,3 @@ def default_route_address(open_socket: Callable[..., socket.socket] = socket.soc
 def wildcard(address: str) -> str:
     """The host to bind for all interfaces in the family of `address` (`::` takes IPv4 as well on Linux)."""
     return "::" if ":" in address else "0.0.0.0"  # noqa: S104 - it is what was asked for
-
-
-def host_port(host: str, port: int) -> str:
-    """`host:port`, an IPv6 host in brackets."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

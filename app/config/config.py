@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from app.address import Address
 from app.admission import Admission
 from app.config import values
 from app.config.addresses import default_route_address
 from app.config.option import Given, option, options_of, read
 from app.config.rules import contradictions, settle_addresses, settle_node_name
-from app.config.values import Address
 
 
 class ConfigError(Exception):

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.config.addresses import WILDCARDS, host_port, wildcard
-from app.config.values import NODE_NAME, Address
+from app.address import Address, host_port
+from app.config.addresses import WILDCARDS, wildcard
+from app.config.values import NODE_NAME
 
 
 @dataclass(frozen=True, slots=True)

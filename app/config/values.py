@@ -6,13 +6,12 @@ Pure. The words of an error continue a sentence that begins with the flag and th
 
 import ipaddress
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from app.address import Address
 from app.key import InvalidName, parse_registry, parse_repository
-
-#: An address to bind or to reach. An empty host stands for all interfaces.
-Address = tuple[str, int]
 
 _DURATION = re.compile(r"(?:[0-9]+(?:\.[0-9]+)?(?:ms|s|m|h))+", re.ASCII)
 _DURATION_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)", re.ASCII)
@@ -113,10 +112,12 @@ def path(text: str) -> Path:
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """A regular expression."""
+    """A regular expression; one that Python warns of, such as `[[:alpha:]]`, does not mean what its writer thinks."""
     try:
-        return re.compile(text)
-    except (re.error, OverflowError, RecursionError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", FutureWarning)
+            return re.compile(text)
+    except (re.error, FutureWarning, OverflowError, RecursionError) as error:
         raise ValueError(f"is no regular expression that Python understands ({error})") from None
 
 
@@ -141,7 +142,7 @@ def repository_name(text: str) -> tuple[str, str]:
 
 
 def listen_address(text: str) -> Address:
-    """`:5000` for all interfaces, `127.0.0.1:5000`, or `[::1]:5000`."""
+    """`127.0.0.1:5000`, `[::1]:5000`, or `:5000` for all interfaces, whose host is empty then."""
     host, port = _host_and_port(text)
     if port is None:
         raise ValueError("has no port: write :5000 for all interfaces, 127.0.0.1:5000 or [::1]:5000")

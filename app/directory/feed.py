@@ -19,6 +19,7 @@ from app.directory.errors import DirectoryError, UnknownVersion
 from app.directory.own import OwnFilter
 from app.directory.replica import Snapshot, Verdict, Version
 from app.directory.schedule import Ask, Reason, Schedule
+from app.tags import registry_port
 from gossip.membership import Member
 
 #: A key that so many live members hold is not broadcast: a pull by all nodes at once would drown the gossip, and one
@@ -187,8 +188,7 @@ class Feed:
     # -- inside --
 
     def _is_peer(self, member: Member) -> bool:
-        port = member.tags.get("http", "")
-        return port.isascii() and port.isdigit() and member.tags.get("v") == self._protocol
+        return registry_port(member) is not None and member.tags.get("v") == self._protocol
 
     def _suppressed(self, fingerprint: int) -> bool:
         return self.directory.holders(fingerprint) >= SUPPRESS_HOLDERS

@@ -1,6 +1,6 @@
 """`rykte mirror add` and `remove` on a real directory: atomic, repeatable, and undone byte for byte.
 
-Whatever step a crash interrupts, running either command again brings its end about; see `hosts_backup.py`.
+Whatever step a crash interrupts, running either command again brings its end about; see `backup.py`.
 """
 
 import fcntl

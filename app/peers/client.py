@@ -2,7 +2,7 @@
 
 The host is always the member's own gossip address, the port comes from its tag `http`: no peer can point this node
 at a third machine. Every request says on whose behalf it is made (`access.FORWARDED_BY`), so that it is never forwarded
-again, and passes `sign`, the one place where authentication is added.
+again, and passes `access.sign`, the one place where authentication is added.
 """
 
 import time
@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Mapping
 import gevent
 from gevent import Greenlet
 
-from app.access import FORWARDED_BY
+from app.access import FORWARDED_BY, sign
+from app.address import Address, host_port
 from app.peers.connection import NeverAnswered, PeerConnection
 from app.peers.errors import Declined, PeerError
 from app.peers.http_message import MessageError, ResponseHead, write_request
 from app.peers.idle_pool import IdlePool
 from app.peers.stream import PeerStream
+from app.tags import registry_port
 from gossip.membership import Member
 
-#: A dead node costs this once, before the gossip knows (DESIGN §9.5); a live one in the same cluster answers in 1 ms.
+#: A dead node costs this once, before the gossip knows ; a live one in the same cluster answers in 1 ms.
 CONNECT_TIMEOUT_S = 0.5
 #: How long an idle connection is kept; must be shorter than the registry's own keep-alive.
 IDLE_S = 4.0
@@ -29,19 +31,12 @@ IDLE_IN_ALL = 256
 
 _BINARY = {"Content-Type": "application/octet-stream"}
 
-Signer = Callable[[dict[str, str]], None]
 
-
-def unsigned(headers: dict[str, str]) -> None:
-    """Add nothing: mirrors trust their network."""
-
-
-def address_of(member: Member) -> tuple[str, int]:
+def address_of(member: Member) -> Address:
     """Where a member's registry listens. Raises `PeerError` if its tag `http` is no port."""
-    tag = member.tags.get("http", "")
-    port = int(tag) if tag.isascii() and tag.isdigit() and len(tag) <= 5 else 0
-    if not 0 < port < 65536:
-        raise PeerError("protocol", member.name, f"its tag http={tag[:20]!r} is no port")
+    port = registry_port(member)
+    if port is None:
+        raise PeerError("protocol", member.name, f"its tag http={member.tags.get('http', '')[:20]!r} is no port")
     return member.host, port
 
 
@@ -53,7 +48,7 @@ class Peers:
         node_name: str,
         *,
         connect_timeout_s: float = CONNECT_TIMEOUT_S,
-        sign: Signer = unsigned,
+        sign: Callable[[dict[str, str]], None] = sign,
         idle_s: float = IDLE_S,
         idle_per_peer: int = IDLE_PER_PEER,
         idle_in_all: int = IDLE_IN_ALL,
@@ -147,11 +142,10 @@ class Peers:
         return connection, head, rest
 
     def _message(self, method: str, member: Member, path: str, headers: Mapping[str, str], body: bytes) -> bytes:
-        host, port = address_of(member)
         signed = {**headers, FORWARDED_BY: self._node_name}
         self._sign(signed)
         try:
-            return write_request(method, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", path, signed, body)
+            return write_request(method, host_port(*address_of(member)), path, signed, body)
         except MessageError as error:
             raise PeerError("protocol", member.name, f"can't be asked: {error}") from error
 

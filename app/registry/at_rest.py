@@ -12,10 +12,9 @@ from gevent import sleep
 
 from app.content.store import Blob
 from app.key import Digest
+from app.server.sockets import SLICE_BYTES
+from app.verify import SMALL_BYTES
 
-#: Manifests, configs and small layers; 2 ms of hashing at most.
-VERIFIED_UP_TO_BYTES = 4 * 1024 * 1024
-_SLICE_BYTES = 512 * 1024
 _REMEMBERED = 8192
 
 
@@ -28,7 +27,7 @@ class AtRest:
 
     def trusts(self, digest: Digest, blob: Blob) -> bool:
         """Whether the bytes of `blob` are those of `digest`, or are too many to look at. Raises `StoreUnavailable`."""
-        if blob.size > VERIFIED_UP_TO_BYTES:
+        if blob.size > SMALL_BYTES:
             return True
         if digest in self._right:
             self._right.move_to_end(digest)
@@ -44,7 +43,7 @@ class AtRest:
 def _hash(algorithm: str, blob: Blob) -> str:
     state = hashlib.new(algorithm)
     offset = 0
-    while chunk := blob.pread(_SLICE_BYTES, offset):
+    while chunk := blob.pread(SLICE_BYTES, offset):
         state.update(chunk)
         offset += len(chunk)
         sleep(0)  # the others' turn

@@ -1,3 +1,1 @@
 """A holder's body to the client: constant memory, on to the next holder at the same byte when one breaks."""
-
-from app.relay.source import PeerSource as PeerSource

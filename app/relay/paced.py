@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.peers import PeerError, PeerStream
+from app.peers.errors import PeerError
+from app.peers.stream import PeerStream
 from app.relay.progress import ProgressMeter
 
 #: Moves bytes that are there, and says how many; None if there are none.
@@ -13,7 +14,7 @@ Take = Callable[[PeerStream], int | None]
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long a peer is waited for (DESIGN §6; without these deadlines a silent peer held a pull for 170 s).
+    """How long a peer is waited for: without a deadline a silent peer held a pull for 170 s (measured).
 
     `first_byte_s` is for the answer's head, connecting included; after it at least `progress_bytes`, or all that is
     left, must come in each `progress_s` seconds of waiting.

@@ -12,10 +12,9 @@ from app.relay.verified_body import BufferedBody, ByteBudget, HeldBody, fetch_ve
 from app.resolver.health import PeerHealth
 from app.resolver.resolver import Holders
 from app.source import Body, Content, Kind, Query, Span
+from app.verify import SMALL_BYTES
 
-#: Bodies up to this size, manifests and configs mostly, are verified before their first byte leaves.
-SMALL_BYTES = 4 * 1024 * 1024
-#: All such buffers together; beyond it bodies stream with their end held back.
+#: The buffers of small bodies together; beyond it they stream with their end held back.
 BUFFERS_BYTES = 32 * 1024 * 1024
 
 
@@ -31,9 +30,7 @@ class PeerSource:
         metrics: Metrics,
         small_bytes: int = SMALL_BYTES,
         buffers_bytes: int = BUFFERS_BYTES,
-        first_byte_s: float = 2.0,
-        progress_bytes: int = 256 * 1024,
-        progress_s: float = 2.0,
+        patience: Patience | None = None,
     ) -> None:
         self._resolver = resolver
         self._peers = peers
@@ -41,7 +38,7 @@ class PeerSource:
         self._metrics = metrics
         self._small_bytes = small_bytes
         self._budget = ByteBudget(buffers_bytes)
-        self._patience = Patience(first_byte_s, progress_bytes, progress_s)
+        self._patience = patience or Patience()
         self._running = RunningRelays()
 
     @property

@@ -12,8 +12,8 @@ import structlog
 
 from app.content.store import Descriptor
 from app.metrics import Metrics
-from app.peers import Declined, PeerError, PeerStream
-from app.peers.errors import Reason
+from app.peers.errors import Declined, PeerError, Reason
+from app.peers.stream import PeerStream
 from app.relay.paced import PacedStream, Patience
 from app.resolver.health import PeerHealth
 from app.resolver.probe import check_announced, headers_of, path_of, range_header

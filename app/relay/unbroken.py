@@ -1,9 +1,11 @@
 """One stretch of a content as one stream, whoever gives it: breaks are mended at the exact same byte."""
 
+from collections.abc import Iterator
+
 import structlog
 
 from app.metrics import Metrics
-from app.peers import PeerError
+from app.peers.errors import PeerError
 from app.relay.paced import PacedStream, Take
 from app.relay.succession import NobodyLeft, Succession
 from app.source import Interrupted, SourceGone, Span
@@ -51,6 +53,13 @@ class Unbroken:
             return 0
         self.offset += count
         return count
+
+    def pieces(self, piece_bytes: int) -> Iterator[bytes]:
+        """All that is left, in pieces that are never empty; raises as `move`. For those who need the bytes here."""
+        view = memoryview(bytearray(min(piece_bytes, self.left)))
+        while self.left:
+            if piece := self.take_early() or bytes(view[: self.move(lambda stream: stream.read_into(view))]):
+                yield piece
 
     def _go_on(self, error: PeerError) -> None:
         self._succession.failed(self.offset, error)

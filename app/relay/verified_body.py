@@ -5,21 +5,21 @@ from collections.abc import Iterator
 import structlog
 from gevent.socket import socket
 
+from app.key import Digest
 from app.metrics import Metrics
-from app.peers import PeerError
+from app.peers.errors import PeerError
 from app.relay.paced import PacedStream
 from app.relay.succession import NobodyLeft, Succession
 from app.relay.unbroken import Unbroken
 from app.resolver.health import PeerHealth
-from app.server.sockets import wait_writable
+from app.server.sockets import SLICE_BYTES, wait_writable
 from app.source import Interrupted, SourceGone
-from app.verify import TailGuard, WrongContent, matches
+from app.verify import TailGuard, WrongContent
 
 log = structlog.get_logger()
 
 #: Hashing takes the hub's time: 128 KiB are some 60 us of SHA-256.
 _PIECE_BYTES = 128 * 1024
-_SLICE_BYTES = 512 * 1024
 
 
 class ByteBudget:
@@ -57,7 +57,7 @@ def fetch_verified(succession: Succession, metrics: Metrics) -> bytearray:
             raise SourceGone(f"no holder of {descriptor.digest} gives it right") from error
         try:
             content = _read_whole(stream, descriptor.size)
-            if not matches(content, descriptor.digest):
+            if Digest.of(content, descriptor.digest.algorithm) != descriptor.digest:
                 metrics.verification_failures.labels("peer").inc()
                 raise PeerError("corrupt", stream.peer, "sent bytes that do not have the digest")
         except PeerError as error:
@@ -107,8 +107,8 @@ class BufferedBody:
 
     def _pieces(self) -> Iterator[memoryview]:
         view = memoryview(self._content or b"")
-        for start in range(0, self._length, _SLICE_BYTES):
-            piece = view[start : start + _SLICE_BYTES]
+        for start in range(0, self._length, SLICE_BYTES):
+            piece = view[start : start + SLICE_BYTES]
             yield piece
             self._sent += len(piece)
         self._metrics.last_success.set_to_current_time()
@@ -144,13 +144,8 @@ class HeldBody:
             wait_writable(client)
 
     def __iter__(self) -> Iterator[bytes]:
-        source = self._source
         guard = TailGuard(self._digest)
-        view = memoryview(bytearray(_PIECE_BYTES))
-        while source.left:
-            piece = source.take_early()
-            if not piece:
-                piece = bytes(view[: source.move(lambda stream: stream.read_into(view))])
+        for piece in self._source.pieces(_PIECE_BYTES):
             if free := guard.feed(piece):
                 yield free
                 self._sent += len(free)

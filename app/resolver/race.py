@@ -1,6 +1,6 @@
 """Who is asked next, when a search is over, and who has won. Pure: answers and the time go in, decisions come out.
 
-The rules (DESIGN: "One pull, end to end"; the numbers are options):
+The rules, whose numbers are options:
 
 * The first `width` candidates are asked at once. While nobody has said yes, the next `width` are asked *as well* after
   each `resolve_timeout_s`, at most `retries` times; at once when all that were asked have refused.

@@ -24,6 +24,7 @@ from app.resolver.policy import Policy, Standing, nearest
 from app.resolver.probe import Answer, Fault, Full, Hit, Miss, headers_of, path_of, read_answer
 from app.resolver.race import Lost, Race, RaceRules, Won
 from app.source import Query
+from app.tags import zone
 from gossip.membership import Member, MemberState
 
 log = structlog.get_logger()
@@ -31,8 +32,6 @@ log = structlog.get_logger()
 #: Probes in the air at once. 100 requests a second that race three peers each keep some dozen; beyond this bound peers
 #: count as full: a search that finds nothing costs a download from upstream, a node without memory costs the node.
 MAX_PROBES = 512
-
-
 #: Of so many candidates at most it is worked out who is best. A dozen of them are asked; where more than this many
 #: may have it, nearly all of them do, and ranking thousands would take the hub's time.
 MAX_RANKED = 128
@@ -183,7 +182,7 @@ class Resolver:
         health = self._health
         return Standing(
             member,
-            same_zone=member.tags.get("zone", "") == self._zone,
+            same_zone=zone(member) == self._zone,
             in_flight=health.in_flight(member.name),
             latency_s=health.latency_s(member.name),
             doubtful=member.state is not MemberState.ALIVE

@@ -8,6 +8,8 @@ import socket
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from app.address import Address, host_port
+
 _KINDS = {"TCP": socket.SOCK_STREAM, "UDP": socket.SOCK_DGRAM}
 _SHOW_USER = {"TCP": "ss -ltnp", "UDP": "ss -lunp"}
 
@@ -17,14 +19,13 @@ class Port:
     """A port that an option asks for. `protocol` is `TCP` or `UDP`."""
 
     flag: str
-    address: tuple[str, int]
+    address: Address
     protocol: str
 
     @property
     def shown(self) -> str:
         """The address as it is written in options."""
-        host, number = self.address
-        return f"[{host}]:{number}" if ":" in host else f"{host}:{number}"
+        return host_port(*self.address)
 
     def problem(self, error: OSError) -> str:
         """What to tell the operator when this port could not be bound."""

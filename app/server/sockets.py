@@ -12,14 +12,19 @@ import time
 from gevent import socket
 from gevent.socket import wait_read, wait_write
 
+from app.address import Address
+
 #: A client that takes no byte for so long is given up; containerd's `image_pull_progress_timeout` is as long.
 CLIENT_PATIENCE_S = 300.0
+#: Bytes of a body between two waits. Measured with eight streams: requests beside them wait 2 ms at p99 while files are
+#: sent and 4.4 ms while peers' bodies are relayed; with 1 MiB it is more than twice as long.
+SLICE_BYTES = 512 * 1024
 _LINGER_S = 1.0
 _LINGER_BYTES = 256 * 1024
 _GONE = (errno.ENOTCONN, errno.EBADF)
 
 
-def listen(address: tuple[str, int], backlog: int = 1024) -> socket.socket:
+def listen(address: Address, backlog: int = 1024) -> socket.socket:
     """A listening TCP socket; an empty host means all IPv4 interfaces. Raises `OSError`."""
     host, port = address
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -22,6 +22,7 @@ from gevent.event import Event
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.ggevent import GeventWorker
 
+from app.address import Address
 from app.server.connection import WsgiApp
 from app.server.listener import Listener
 from app.server.ports import Port
@@ -47,9 +48,9 @@ class Service(Protocol):
     @property
     def admin_app(self) -> WsgiApp: ...
     @property
-    def registry_addr(self) -> tuple[str, int]: ...
+    def registry_addr(self) -> Address: ...
     @property
-    def metrics_addr(self) -> tuple[str, int]: ...
+    def metrics_addr(self) -> Address: ...
     @property
     def drain_s(self) -> float:
         """How long requests under way may go on at the end."""

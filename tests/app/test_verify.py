@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.key import Digest
-from app.verify import TailGuard, WrongContent, matches
+from app.verify import TailGuard, WrongContent
 
 PIECES = st.lists(st.binary(max_size=40), max_size=10)
 
@@ -34,12 +34,3 @@ def test_an_empty_body() -> None:
     assert TailGuard(Digest.of(b"")).finish() == b""
     with pytest.raises(WrongContent, match="not sha256:"):
         TailGuard(Digest.of(b"x")).finish()
-
-
-@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
-def test_matches(algorithm: str) -> None:
-    """Exactly the bytes of the digest."""
-    digest = Digest.of(b"content", algorithm)
-    assert matches(b"content", digest)
-    assert matches(memoryview(b"content"), digest)
-    assert not matches(b"Content", digest)

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.bootstrap.contract import Address, BootstrapError, Bootstrapper
+from app.address import Address
+from app.bootstrap.contract import BootstrapError, Bootstrapper
 from app.bootstrap.dns import DnsBootstrapper
 from tests.contracts.bootstrapper import BootstrapperContract, FakeLookup
 

@@ -8,8 +8,9 @@ import pytest
 from gevent.event import Event
 from structlog.testing import capture_logs
 
+from app.address import Address
 from app.bootstrap import BOOTSTRAPPERS, make_bootstrapper
-from app.bootstrap.contract import Address, BootstrapError, Bootstrapper
+from app.bootstrap.contract import BootstrapError, Bootstrapper
 from app.bootstrap.loop import Bootstrap
 from app.bootstrap.schedule import FAILURES_UNTIL_SETTLED
 from app.config.config import Config

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.bootstrap.contract import Address, Bootstrapper
+from app.address import Address
+from app.bootstrap.contract import Bootstrapper
 from app.bootstrap.none import NoBootstrapper
 from tests.contracts.bootstrapper import BootstrapperContract
 

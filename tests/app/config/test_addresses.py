@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from app.config.addresses import default_route_address, host_port, wildcard
+from app.config.addresses import default_route_address, wildcard
 
 
 class _Probe:
@@ -47,7 +47,6 @@ def test_the_default_route_gives_the_address(routes: dict[int, str], expected: s
     assert default_route_address(open_socket) == expected
 
 
-def test_wildcards_and_texts_follow_the_family() -> None:
-    """IPv6 hosts are written in brackets."""
+def test_a_wildcard_is_of_the_address_s_family() -> None:
+    """Else nobody who was told the address could connect."""
     assert (wildcard("10.0.0.1"), wildcard("fd00::1")) == ("0.0.0.0", "::")
-    assert (host_port("10.0.0.1", 1), host_port("fd00::1", 1)) == ("10.0.0.1:1", "[fd00::1]:1")

@@ -9,7 +9,8 @@ import pytest
 from gevent import socket
 
 from app.access import FORWARDED_BY
-from app.peers import Declined, PeerError, Peers
+from app.peers.client import Peers
+from app.peers.errors import Declined, PeerError
 from gossip.membership import Member
 from tests import fake_peers
 from tests.fake_peers import Behaviour, Breaking, FakePeer

@@ -1,7 +1,8 @@
 """Small content is hashed before it is first served."""
 
 from app.key import Digest
-from app.registry.at_rest import VERIFIED_UP_TO_BYTES, AtRest
+from app.registry.at_rest import AtRest
+from app.verify import SMALL_BYTES
 from tests.fake_store import MemoryBlob
 
 
@@ -38,7 +39,7 @@ def test_what_was_right_is_not_read_again() -> None:
 
 def test_big_content_is_not_looked_at() -> None:
     """It would keep the client waiting."""
-    blob = CountingBlob(bytes(VERIFIED_UP_TO_BYTES + 1))
+    blob = CountingBlob(bytes(SMALL_BYTES + 1))
     assert AtRest().trusts(Digest.of(b"something else"), blob)
     assert blob.reads == 0
 

@@ -11,7 +11,8 @@ from gevent import socket
 
 from app.content.blob import FileBlob
 from app.content.store import Blob, StoreUnavailable
-from app.registry.file_body import SLICE_BYTES, FileBody
+from app.registry.file_body import FileBody
+from app.server.sockets import SLICE_BYTES
 from app.source import Interrupted, Span
 from tests.fake_store import MemoryBlob
 

@@ -11,8 +11,9 @@ from gevent import socket
 from app.content.store import Descriptor
 from app.key import Digest
 from app.metrics import Metrics
-from app.peers import Peers
-from app.relay import PeerSource
+from app.peers.client import Peers
+from app.relay.paced import Patience
+from app.relay.source import PeerSource
 from app.resolver.health import PeerHealth
 from app.resolver.resolver import Holders
 from app.source import Body, Interrupted, Kind, Query, Span
@@ -21,6 +22,7 @@ from tests.fake_peers import query_for
 
 LONG = 20.0
 MIB = 1024 * 1024
+PATIENT: dict[str, object] = {"first_byte_s": LONG, "progress_s": LONG, "progress_bytes": 256 * 1024}
 
 
 class FixedFinder:
@@ -45,18 +47,19 @@ class RelayBench:
     """A `PeerSource` whose searches are scripted; use as a context."""
 
     def __init__(self, *found: Holders | None, **options: object) -> None:
-        """`options` are those of `PeerSource`; its deadlines are long unless a test says otherwise."""
+        """`options` are those of `PeerSource`, and those of `Patience`: long unless a test says otherwise."""
         self.finder = FixedFinder(*found)
         self.metrics = Metrics()
         self.health = PeerHealth(time.monotonic)
         self.peers = Peers("node-x", connect_timeout_s=LONG, idle_s=LONG)
-        patient: dict[str, object] = {"first_byte_s": LONG, "progress_s": LONG}
+        deadlines = {name: options.pop(name) for name in PATIENT if name in options}
         self.source = PeerSource(
             self.finder,
             self.peers,
             self.health,
             metrics=self.metrics,
-            **(patient | options),  # type: ignore[arg-type]  # the test's own options
+            patience=Patience(**(PATIENT | deadlines)),  # type: ignore[arg-type]  # the test's own options
+            **options,  # type: ignore[arg-type]
         )
 
     def __enter__(self) -> Self:

@@ -6,7 +6,7 @@ import pytest
 
 from app.content.store import Descriptor
 from app.key import Digest, Key
-from app.peers import Declined, PeerError
+from app.peers.errors import Declined, PeerError
 from app.peers.http_message import ResponseHead
 from app.resolver.probe import Fault, Full, Hit, Miss, check_announced, headers_of, path_of, range_header, read_answer
 from app.source import Kind, Query

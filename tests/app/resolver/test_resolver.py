@@ -10,7 +10,7 @@ import pytest
 
 from app.key import Digest
 from app.metrics import Metrics
-from app.peers import Peers
+from app.peers.client import Peers
 from app.resolver.health import PeerHealth
 from app.resolver.resolver import MAX_RANKED, Resolver
 from gossip.membership import Member, MemberState
