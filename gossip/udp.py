@@ -102,8 +102,8 @@ class UdpDriver:
         self._carry_out_all()
         result = answer.get()
         assert result is not None
-        for (host, port), reason in result.errors:
-            self._notify(Notice("warning", "join failed", (("host", host), ("port", port), ("error", reason))))
+        for (host, port), reason in result.errors:  # no warning: the caller knows whether it matters, and tries again
+            self._notify(Notice("debug", "join failed", (("host", host), ("port", port), ("error", reason))))
         return result.reached
 
     def broadcast(self, topic: str, payload: bytes) -> None:
