@@ -7,10 +7,10 @@ from typing import Any
 import gevent
 import pytest
 from gevent.event import Event
-from tests.app.server.test_connection import settings
 
 from app.server.connection import WsgiApp
 from app.server.listener import Listener
+from tests.app.server.test_connection import settings
 from tests.http_client import Client
 
 

@@ -12,10 +12,10 @@ import pytest
 from gevent.event import Event
 from gunicorn.arbiter import Arbiter
 from gunicorn.config import Config as GunicornConfig
-from tests.app.server.test_connection import settings
 
 from app.server.sockets import listen
 from app.server.worker import Application, Worker
+from tests.app.server.test_connection import settings
 from tests.fake_service import FakeService, blob_of
 from tests.http_client import Client
 
