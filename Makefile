@@ -38,7 +38,7 @@ lab: setup ## the tests with real parts: containerd, registry, serf agent
 e2e: $(VENV)/.test ## whole-cluster scenarios; no work yet
 	@echo "e2e: no work yet; the scenarios with real containerds are part of 'make test' (section lab)"
 
-bench: $(VENV)/.test ## the measurements behind the README's claims, one script each
+bench: setup ## the measurements behind the README's claims, one script each
 	@for script in $$(grep -l '__main__' bench/*.py | grep -v '/demo'); do \
 	  $(SECTION:@%=%) "$$script" $(BIN)/python -m "bench.$$(basename $$script .py)" || exit 1; done
 

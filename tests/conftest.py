@@ -23,7 +23,7 @@ import pytest  # noqa: E402
 
 from tests.leaks import Census, GreenletRegister  # noqa: E402
 
-hypothesis.settings.register_profile("here", deadline=None)
+hypothesis.settings.register_profile("here", deadline=None, print_blob=True)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
