@@ -73,10 +73,10 @@ class LoopbackNode:
         except requests.RequestException:
             return False
 
-    def members_alive(self) -> int:
-        """How many members this node believes alive, itself included."""
+    def nodes_alive(self) -> set[str]:
+        """Names of the nodes that this one believes alive, itself included."""
         answer = requests.get(f"{self.metrics}/api/v1/members", timeout=2).json()
-        return sum(member["state"] == "alive" for member in answer["members"])
+        return {member["node"] for member in answer["members"] if member["state"] == "alive"}
 
     def sample(self, metric: str) -> float:
         """The sum of a metric's samples whose line begins with `metric` (name, or name and first labels)."""
