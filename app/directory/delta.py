@@ -30,8 +30,11 @@ Origin = bytes
 
 
 def origin_of(member_name: str) -> Origin:
-    """The first 8 bytes of the SHA-256 of the gossip name: everybody knows it, no tag has to tell it."""
-    return hashlib.sha256(member_name.encode()).digest()[:8]
+    """The first 8 bytes of the SHA-256 of the gossip name: everybody knows it, no tag has to tell it.
+
+    The name's bytes as they travel, which need not be UTF-8: see `gossip.wire.messages`.
+    """
+    return hashlib.sha256(member_name.encode(errors="surrogateescape")).digest()[:8]
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,3 +100,4 @@ def test_the_origin_comes_from_the_name() -> None:
     """The first 8 bytes of the name's SHA-256, so that every release makes the same."""
     assert origin_of("node-1-x7q2").hex() == "3e660e4895557df8"
     assert origin_of("node-1") != origin_of("node-2")
+    assert origin_of("n\udcff") != origin_of("n\udcfe")  # names are any bytes
