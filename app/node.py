@@ -40,7 +40,7 @@ from app.source import Kind
 from app.status import Status
 from app.tracker import Tracker
 from gossip.errors import GossipError
-from gossip.membership import Member, Membership
+from gossip.membership import Member
 from gossip.swim.effects import Notice
 from gossip.swim.settings import Settings
 from gossip.thread import ThreadedMembership
@@ -65,55 +65,21 @@ class Node:
         self._ready = False
         self.metrics = Metrics()
         self.store = make_store(config, self.metrics)
-        self._engine = self._make_membership()
-        self.membership: Membership = self._engine
-        self._peers = Peers(config.node_name)
+        self.membership = self._make_membership()
+        self.peers = Peers(config.node_name)
+        self.health = PeerHealth(time.monotonic)
         self.directory = DirectoryService(
             self.membership, self._ask_directory, metrics=self.metrics, rng=self._rng, clock=time.monotonic
         )
         self._tracker = self._make_tracker()
         self._bootstrap = Bootstrap(self.membership, make_bootstrapper(config), rng=self._rng, clock=time.monotonic)
-        self._resolver, peer_source = self._make_peer_source()
-        self.status = Status(
-            config,
-            self.store,
-            self.membership,
-            self.directory,
-            not_ready=self.not_ready,
-            confirm=self._confirm,
-        )
-        self.metrics.members(self.status.members_by_state)
-        self._registry_app = self._make_registry_app(peer_source)
-        self._admin_app = create_admin(
-            registry=self.metrics.registry,
-            alive=self.not_alive,
-            ready=self.not_ready,
-            status=self.status.status,
-            members=self.status.members,
-            holders=self.status.holders,
-        )
+        self._resolver = self._make_resolver()
+        self.registry_addr, self.metrics_addr = config.registry_addr, config.metrics_addr
+        self.drain_s = config.drain_timeout_s
+        self.registry_app: WsgiApp = self._make_registry_app()
+        self.admin_app: WsgiApp = self._make_admin_app()
 
     # -- the Service that the worker runs --
-
-    @property
-    def registry_app(self) -> WsgiApp:
-        return self._registry_app
-
-    @property
-    def admin_app(self) -> WsgiApp:
-        return self._admin_app
-
-    @property
-    def registry_addr(self) -> tuple[str, int]:
-        return self._config.registry_addr
-
-    @property
-    def metrics_addr(self) -> tuple[str, int]:
-        return self._config.metrics_addr
-
-    @property
-    def drain_s(self) -> float:
-        return self._config.drain_timeout_s
 
     def start(self) -> None:
         """Take part: gossip, directory, store, then look for the others. Raises `StartError`."""
@@ -145,7 +111,7 @@ class Node:
         self.store.stop()
         self.directory.stop()
         self._resolver.stop()
-        self._peers.close()
+        self.peers.close()
         self.membership.stop()
 
     # -- health --
@@ -158,7 +124,7 @@ class Node:
 
     def not_alive(self) -> str | None:
         """What only a restart cures, None when there is nothing of the kind."""
-        if self._ready and not self._engine.alive:
+        if self._ready and not self.membership.alive:
             return "the gossip engine has ended, see the log: restart the process"
         return None
 
@@ -185,13 +151,12 @@ class Node:
             metrics=self.metrics,
         )
 
-    def _make_peer_source(self) -> tuple[Resolver, PeerSource]:
+    def _make_resolver(self) -> Resolver:
         config = self._config
-        health = PeerHealth(time.monotonic)
-        resolver = Resolver(
+        return Resolver(
             self.directory,
-            self._peers,
-            health,
+            self.peers,
+            self.health,
             metrics=self.metrics,
             rng=self._rng,
             clock=time.monotonic,
@@ -200,13 +165,15 @@ class Node:
             probe_deadline_s=config.probe_deadline_s,
             zone=config.zone,
         )
-        return resolver, PeerSource(resolver, self._peers, health, metrics=self.metrics)
 
-    def _make_registry_app(self, peer_source: PeerSource) -> WsgiApp:
+    def _make_registry_app(self) -> WsgiApp:
         config, admission = self._config, self._config.admission()
         always = (config.default_registry, *config.mirrored_registries)
         return create_app(
-            [LocalSource(self.store, self.metrics), peer_source],
+            [
+                LocalSource(self.store, self.metrics),
+                PeerSource(self._resolver, self.peers, self.health, metrics=self.metrics),
+            ],
             metrics=self.metrics,
             default_registry=config.default_registry,
             admits=admission.admits_key,
@@ -217,22 +184,42 @@ class Node:
             node_name=config.node_name,
         )
 
-    # -- asking other nodes --
+    def _make_admin_app(self) -> WsgiApp:
+        status = Status(
+            self._config,
+            self.store,
+            self.membership,
+            self.directory,
+            not_ready=self.not_ready,
+            confirm=self._confirm,
+        )
+        self.metrics.members(status.members_by_state)
+        return create_admin(
+            registry=self.metrics.registry,
+            alive=self.not_alive,
+            ready=self.not_ready,
+            status=status.status,
+            members=status.members,
+            holders=status.holders,
+        )
+
+    # -- other nodes --
 
     def _member_gone(self, member: Member) -> None:
-        self._peers.forget(member)
+        self.peers.forget(member)
+        self.health.forget(member.name)
         self._bootstrap.wake()  # it may have been the last one: don't wait for the next minute
 
     def _ask_directory(self, member: Member, what: str, body: bytes) -> bytes:
         try:
-            return self._peers.post(member, f"{EXCHANGE_PREFIX}/{what}", body, MAX_ANSWER_BYTES)
+            return self.peers.post(member, f"{EXCHANGE_PREFIX}/{what}", body, MAX_ANSWER_BYTES)
         except PeerError as error:
             raise ConnectionError(str(error)) from error
 
     def _confirm(self, member: Member, key: Key) -> bool:
         kind = Kind.BLOB if isinstance(key.reference, Digest) else Kind.MANIFEST
         try:
-            return self._peers.head(member, path_of(kind, key), {}, _CONFIRM_S).status == 200
+            return self.peers.head(member, path_of(kind, key), {}, _CONFIRM_S).status == 200
         except PeerError:
             return False
 

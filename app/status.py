@@ -2,20 +2,34 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
+
+from gevent.pool import Pool
 
 from app import __version__
 from app.address import host_port
 from app.config.config import Config
-from app.content.store import ContentStore
-from app.directory.service import DirectoryService
-from app.key import Digest, Key, Tag, parse_image_name
+from app.content.store import ContentStore, StoreError
+from app.directory.directory import FilterRow
+from app.key import Digest, Key, parse_image_name
 from app.tags import node_name, zone
 from gossip.membership import Member, Membership
 
+_CONFIRMS_AT_ONCE = 16
+
 #: Asks one member whether it really has the key now; False also when it does not answer.
 Confirm = Callable[[Member, Key], bool]
+
+
+class Filters(Protocol):
+    """The part of the directory that is shown."""
+
+    def candidates(self, fingerprint: int) -> Sequence[Member]:
+        """Live members that may hold the key with this fingerprint, the own one left out."""
+
+    def filters(self) -> Iterable[FilterRow]:
+        """What is known of each member's filter."""
 
 
 class Status:
@@ -26,7 +40,7 @@ class Status:
         config: Config,
         store: ContentStore,
         membership: Membership,
-        directory: DirectoryService,
+        directory: Filters,
         *,
         not_ready: Callable[[], str | None],
         confirm: Confirm,
@@ -89,18 +103,10 @@ class Status:
         """Who may hold a full reference or a digest, each one asked. Raises `InvalidName`."""
         key = parse_operand(text)
         candidates = self._directory.candidates(key.fingerprint)
-        rows = [
-            {
-                "node": node_name(member),
-                "host": member.host,
-                "state": member.state.value,
-                "confirmed": self._confirm(member, key),
-            }
-            for member in candidates
-        ]
+        confirmed = self._confirm_all(candidates, key)
+        rows = [_holder(member, is_confirmed) for member, is_confirmed in zip(candidates, confirmed, strict=True)]
         if self._held_here(key):
-            local = self._membership.local()
-            rows.insert(0, {"node": node_name(local), "host": local.host, "state": "alive", "confirmed": True})
+            rows.insert(0, _holder(self._membership.local(), True))
         shown = key.reference if isinstance(key.reference, Digest) else key
         return {"key": str(shown), "holders": rows}
 
@@ -108,10 +114,32 @@ class Status:
         """How many members are in each state; states without a member are left out."""
         return sorted(Counter(member.state.value for member in self._membership.members()).items())
 
+    def _confirm_all(self, members: Sequence[Member], key: Key) -> list[bool]:
+        """Several at once: a few dead holders must not cost the operator a second each."""
+        asking = Pool(_CONFIRMS_AT_ONCE)
+        try:
+            return list(asking.map(lambda member: self._confirm(member, key), members))
+        finally:
+            asking.kill()
+
     def _held_here(self, key: Key) -> bool:
-        if isinstance(key.reference, Tag):
-            return any(image.name == key.image_name for image in self._store.images())
-        return key.reference in set(self._store.digests())
+        try:
+            if isinstance(key.reference, Digest):
+                self._store.stat(key.reference)
+            else:
+                self._store.resolve(key)
+        except StoreError:
+            return False
+        return True
+
+
+def _holder(member: Member, confirmed: bool) -> dict[str, Any]:
+    return {
+        "node": node_name(member),
+        "host": member.host,
+        "state": member.state.value,
+        "confirmed": confirmed,
+    }
 
 
 def parse_operand(text: str) -> Key:
