@@ -1,6 +1,6 @@
 """Every metric in one table: name, help, labels. One registry per node, so that a test runs three in one process.
 
-Label sets are bounded: a registry that is neither in the store nor in hosts.toml counts as `other`.
+Label sets are bounded: a registry that no image of the store and no option names counts as `other`.
 Counters get their `_total` from the client library.
 """
 
