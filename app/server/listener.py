@@ -14,6 +14,7 @@ from gevent.server import StreamServer
 from gevent.socket import socket
 from gunicorn.config import Config as GunicornConfig
 
+from app.address import Address
 from app.server.connection import Connection, Patience, WsgiApp
 from app.server.sockets import listen, shut_down
 
@@ -33,7 +34,7 @@ class Listener:
 
     def __init__(
         self,
-        address: tuple[str, int],
+        address: Address,
         app: WsgiApp,
         settings: GunicornConfig,
         *,
