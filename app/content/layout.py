@@ -5,6 +5,8 @@ written keeps the names of the look before. Whatever changes, the answer is to l
 for what such directories hold (some 4 µs a blob) and can't drift from the truth.
 """
 
+import os
+import stat
 import time
 from pathlib import Path
 
@@ -169,14 +171,7 @@ class LayoutStore:
 
     def _read_names(self) -> None:
         """Take over the names of `index.json`; on an error those of the look before stand."""
-        path = self._path / "index.json"
-        try:
-            with path.open("rb") as file:
-                content, moved_at = file.read(MAX_INDEX_BYTES + 1), path.stat().st_mtime
-        except OSError as error:
-            raise StoreUnavailable(f"can't read {path}: {error.strerror}") from error
-        if len(content) > MAX_INDEX_BYTES:
-            raise StoreUnavailable(f"{path} has more than {MAX_INDEX_BYTES} bytes")
+        content, moved_at = _read_index(self._path / "index.json")
         names = parse_index(content, self._name)
         # a layout does not say when a name was moved: it is when the index first showed it there
         self._images = {
@@ -191,3 +186,23 @@ class LayoutStore:
         if problem is not None and problem != self._problem:
             log.warning("layout not readable", path=str(self._path), problem=problem)
         self._problem = problem
+
+
+def _read_index(path: Path) -> tuple[bytes, float]:
+    """The bytes, and when they were written. Raises `StoreUnavailable`."""
+    try:
+        # to open a pipe would stop the whole process until somebody writes to it
+        with open(path, "rb", opener=_at_once) as file:  # noqa: PTH123 - pathlib takes no opener
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreUnavailable(f"can't read {path}: it is no regular file")
+            content = file.read(MAX_INDEX_BYTES + 1)
+    except OSError as error:
+        raise StoreUnavailable(f"can't read {path}: {error.strerror}") from error
+    if len(content) > MAX_INDEX_BYTES:
+        raise StoreUnavailable(f"{path} has more than {MAX_INDEX_BYTES} bytes")
+    return content, status.st_mtime
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -1,5 +1,6 @@
 """The layout store: the suite of all stores on a real directory, and what only layouts do."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -162,6 +163,17 @@ def test_index_absent(harness: LayoutHarness, watcher: RecordingWatcher) -> None
     assert "index.json" in str(harness.store.problem())
     write_index(harness.directory, {})
     assert harness.store.wait_listed(PATIENCE_S)
+
+
+def test_index_that_is_a_pipe(harness: LayoutHarness, watcher: RecordingWatcher) -> None:
+    """It is said, and opening it does not stop the process until somebody writes."""
+    (harness.directory / "index.json").unlink()
+    os.mkfifo(harness.directory / "index.json")
+    digest = harness.put_blob(b"blob")
+    harness.store.start(watcher)
+    watcher.wait(lambda: digest in watcher.digests())
+    assert not harness.store.wait_listed(0)
+    assert "no regular file" in str(harness.store.problem())
 
 
 def test_layout_replaced(harness: LayoutHarness, watcher: RecordingWatcher) -> None:
