@@ -192,7 +192,7 @@ def _read_index(path: Path) -> tuple[bytes, float]:
     """The bytes, and when they were written. Raises `StoreUnavailable`."""
     try:
         # to open a pipe would stop the whole process until somebody writes to it
-        with open(path, "rb", opener=_at_once) as file:  # noqa: PTH123 - pathlib takes no opener
+        with open(path, "rb", opener=_at_once) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise StoreUnavailable(f"can't read {path}: it is no regular file")
