@@ -9,14 +9,9 @@ from typing import Any
 
 import requests
 
-_MANIFESTS = ", ".join(
-    (
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    )
-)
+from app.media_types import MANIFEST_TYPES
+
+_MANIFESTS = ", ".join(sorted(MANIFEST_TYPES))
 _TIMEOUT_S = 30
 
 

@@ -51,7 +51,7 @@ class FakeService:
         self.digest: Digest = store.put_blob(self.blob)
         self._ready = False
         self.registry_app = create_app(
-            [LocalSource(store)],
+            [LocalSource(store, metrics)],
             metrics=metrics,
             default_registry="docker.io",
             admits=lambda _key: True,

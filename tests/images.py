@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from app.content.store import Descriptor
-from app.content.walk import OCI_INDEX, OCI_MANIFEST
 from app.key import Digest
+from app.media_types import OCI_INDEX, OCI_MANIFEST
 
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"

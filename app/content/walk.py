@@ -11,11 +11,7 @@ from dataclasses import dataclass
 
 from app.content.store import Descriptor
 from app.key import Digest, InvalidName
-
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+from app.media_types import DOCKER_MANIFEST, INDEX_TYPES, OCI_INDEX, OCI_MANIFEST
 
 # What registries and containerd accept of a manifest; the distribution spec asks for at least this much.
 MAX_MANIFEST_BYTES = 4 << 20
@@ -25,8 +21,7 @@ _MAX_DEPTH = 4
 _MAX_CHILDREN = 1_000
 _MAX_NAMED = 10_000
 
-_INDEXES = frozenset({OCI_INDEX, DOCKER_LIST})
-_WALKED = _INDEXES | {OCI_MANIFEST, DOCKER_MANIFEST, ""}
+_WALKED = INDEX_TYPES | {OCI_MANIFEST, DOCKER_MANIFEST, ""}
 
 ReadManifest = Callable[[Digest], bytes | None]
 
@@ -123,7 +118,7 @@ def _parse(content: bytes, what: str) -> Manifest:
     if not is_index and not is_manifest:
         raise MalformedManifest(f"{what} is neither an index nor a manifest")
     media_type = document.get("mediaType") or (OCI_INDEX if is_index else OCI_MANIFEST)
-    if not isinstance(media_type, str) or (media_type in _WALKED and is_index != (media_type in _INDEXES)):
+    if not isinstance(media_type, str) or (media_type in _WALKED and is_index != (media_type in INDEX_TYPES)):
         raise MalformedManifest(f"{what} has the media type {media_type!r:.100}, which does not fit its shape")
     children = document["manifests"] if is_index else [document["config"], *document["layers"]]
     if len(children) > _MAX_CHILDREN:

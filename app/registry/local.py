@@ -6,21 +6,11 @@ import structlog
 
 from app.content.store import Blob, ContentStore, Descriptor, NotFound, StoreError
 from app.key import Digest
+from app.media_types import MANIFEST_TYPES
 from app.metrics import Metrics
 from app.registry.at_rest import AtRest
 from app.registry.file_body import FileBody
 from app.source import Body, Kind, Query, SourceGone, Span
-
-#: What may be asked of the manifest endpoint: OCI image spec, and Docker's schema 2.
-MANIFEST_TYPES = frozenset(
-    {
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.oci.artifact.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    }
-)
 
 log = structlog.get_logger()
 
@@ -30,7 +20,7 @@ class LocalSource:
 
     name = "local"
 
-    def __init__(self, store: ContentStore, metrics: Metrics | None = None) -> None:
+    def __init__(self, store: ContentStore, metrics: Metrics) -> None:
         self._store = store
         self._metrics = metrics
         self._at_rest = AtRest()
@@ -77,8 +67,7 @@ class LocalSource:
         except (StoreError, OSError) as error:
             raise SourceGone(str(error)) from error
         if not right:
-            if self._metrics is not None:
-                self._metrics.verification_failures.labels(source=self.name).inc()
+            self._metrics.verification_failures.labels(source=self.name).inc()
             log.error("content in the store is damaged: remove and pull it again", digest=str(descriptor.digest))
             raise SourceGone(f"{descriptor.digest} has other bytes")
 

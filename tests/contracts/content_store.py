@@ -12,8 +12,8 @@ from gevent.event import Event
 
 from app.content.changes import Added, Change, Removed, Tagged, Untagged
 from app.content.store import ContentStore, Descriptor, Image, NotFound, is_known_in
-from app.content.walk import OCI_INDEX, OCI_MANIFEST
 from app.key import Digest, Key
+from app.media_types import OCI_INDEX, OCI_MANIFEST
 from tests.images import TestBlob, TestImage, build_image, build_index
 
 PATIENCE_S = 15.0

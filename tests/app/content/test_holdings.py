@@ -10,8 +10,9 @@ from app.content.changes import Added, Removed, Tagged, Untagged
 from app.content.holdings import Holdings
 from app.content.inventory import Content
 from app.content.store import Image, NotFound, StoreUnavailable
-from app.content.walk import MAX_MANIFEST_BYTES, OCI_MANIFEST
+from app.content.walk import MAX_MANIFEST_BYTES
 from app.key import Digest
+from app.media_types import OCI_MANIFEST
 from app.metrics import Metrics
 from tests.contracts.content_store import RecordingWatcher
 from tests.fake_store import MemoryContents

@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.content.changes import Added, Change, Removed, Skipped, Tagged, Untagged
 from app.content.inventory import Content, Inventory
 from app.content.store import Descriptor, Image, NotFound, StoreUnavailable
-from app.content.walk import OCI_INDEX, OCI_MANIFEST, MalformedManifest, walk
+from app.content.walk import MalformedManifest, walk
 from app.key import Digest, InvalidName, Key, parse_image_name
+from app.media_types import OCI_INDEX, OCI_MANIFEST
 from tests.images import TestBlob, TestImage, build_image, build_index
 
 NAME = "registry.test/team/app:1"

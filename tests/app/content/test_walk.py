@@ -5,18 +5,9 @@ import json
 import pytest
 
 from app.content.store import Descriptor
-from app.content.walk import (
-    DOCKER_LIST,
-    DOCKER_MANIFEST,
-    MAX_MANIFEST_BYTES,
-    OCI_INDEX,
-    OCI_MANIFEST,
-    MalformedManifest,
-    NotingReader,
-    media_type_of,
-    walk,
-)
+from app.content.walk import MAX_MANIFEST_BYTES, MalformedManifest, NotingReader, media_type_of, walk
 from app.key import Digest
+from app.media_types import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from tests.images import OCI_LAYER, TestBlob, TestImage, build_image, build_index, build_manifest
 
 

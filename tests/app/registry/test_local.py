@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.content.store import Blob, Descriptor, Image, StoreUnavailable
-from app.content.walk import OCI_MANIFEST
 from app.key import Digest, Key
+from app.media_types import OCI_MANIFEST
 from app.metrics import Metrics
 from app.registry.local import LocalSource
 from app.source import Kind, Query, SourceGone, Span
@@ -38,7 +38,7 @@ def test_a_tag_is_resolved_with_its_time() -> None:
     """The descriptor is that of the manifest in the store."""
     store, image = FakeStore(), build_image()
     store.put_image("docker.io/library/nginx:1.27", image, updated_at=12.5)
-    content = LocalSource(store).find(query(Kind.MANIFEST, "1.27"))
+    content = LocalSource(store, Metrics()).find(query(Kind.MANIFEST, "1.27"))
     assert content is not None
     assert content.descriptor == Descriptor(image.digest, len(image.manifest.content), OCI_MANIFEST)
     assert content.updated_at == 12.5
@@ -47,7 +47,7 @@ def test_a_tag_is_resolved_with_its_time() -> None:
 def test_a_digest_has_no_time() -> None:
     """It can't be moved."""
     store = FakeStore()
-    content = LocalSource(store).find(query(Kind.BLOB, str(store.put_blob(b"layer"))))
+    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(store.put_blob(b"layer"))))
     assert content is not None
     assert content.updated_at is None
 
@@ -55,7 +55,7 @@ def test_a_digest_has_no_time() -> None:
 @pytest.mark.parametrize("kind", list(Kind))
 def test_what_is_not_there_is_not_found(kind: Kind) -> None:
     """Neither a tag nor a digest."""
-    source = LocalSource(FakeStore())
+    source = LocalSource(FakeStore(), Metrics())
     assert source.find(query(kind, "nope")) is None
     assert source.find(query(kind, str(Digest.of(b"nope")))) is None
 
@@ -64,12 +64,12 @@ def test_a_blob_is_no_manifest() -> None:
     """A layer asked for at the manifest endpoint is not found: its type would be a guess."""
     store = FakeStore()
     digest = store.put_blob(b'{"not": "a manifest"}')
-    assert LocalSource(store).find(query(Kind.MANIFEST, str(digest))) is None
+    assert LocalSource(store, Metrics()).find(query(Kind.MANIFEST, str(digest))) is None
 
 
 def test_a_store_in_trouble_has_nothing() -> None:
     """And says so in the log."""
-    source = LocalSource(BrokenStore())
+    source = LocalSource(BrokenStore(), Metrics())
     with capture_logs() as logs:
         assert source.find(query(Kind.MANIFEST, "v1")) is None
         assert source.find(query(Kind.BLOB, str(Digest.of(b"x")))) is None
@@ -79,7 +79,7 @@ def test_a_store_in_trouble_has_nothing() -> None:
 def test_a_body_has_the_bytes_asked_for() -> None:
     """A span of the content."""
     store = FakeStore()
-    content = LocalSource(store).find(query(Kind.BLOB, str(store.put_blob(b"0123456789"))))
+    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(store.put_blob(b"0123456789"))))
     assert content is not None
     body = content.open(Span(3, 7))
     assert b"".join(body) == b"3456"
@@ -90,7 +90,7 @@ def test_content_that_went_meanwhile_is_gone() -> None:
     """Between finding and opening containerd may collect it."""
     store = FakeStore()
     digest = store.put_blob(b"layer")
-    content = LocalSource(store).find(query(Kind.BLOB, str(digest)))
+    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(digest)))
     assert content is not None
     store.drop_blob(digest)
     with pytest.raises(SourceGone):
@@ -100,7 +100,7 @@ def test_content_that_went_meanwhile_is_gone() -> None:
 def test_a_file_of_another_size_is_gone() -> None:
     """Content-Length has been decided by what the store knew."""
     store = ShrunkenStore()
-    content = LocalSource(store).find(query(Kind.BLOB, str(store.put_blob(b"a longer layer"))))
+    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(store.put_blob(b"a longer layer"))))
     assert content is not None
     with pytest.raises(SourceGone, match="5 bytes"):
         content.open(Span(0, 14))

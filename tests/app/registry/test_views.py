@@ -12,9 +12,9 @@ from werkzeug.test import TestResponse
 
 from app.access import Denied
 from app.content.store import Descriptor
-from app.content.walk import OCI_MANIFEST
 from app.directory.errors import DirectoryError, UnknownQuestion
 from app.key import Digest, Key, Tag
+from app.media_types import OCI_MANIFEST
 from app.metrics import Metrics
 from app.registry.exchange import Exchange
 from app.registry.local import LocalSource
