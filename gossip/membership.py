@@ -26,6 +26,11 @@ class MemberState(Enum):
     LEFT = "left"
     FAILED = "failed"
 
+    @property
+    def takes_part(self) -> bool:
+        """Whether a member in this state can be talked to."""
+        return self is MemberState.ALIVE or self is MemberState.SUSPECT
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

@@ -11,11 +11,9 @@ from gevent.event import Event
 from app.bootstrap.contract import BootstrapError, Bootstrapper
 from app.bootstrap.schedule import LONGEST_WAIT_S, Schedule
 from gossip.errors import GossipError
-from gossip.membership import Member, Membership, MemberState
+from gossip.membership import Member, Membership
 
 log = structlog.get_logger()
-
-_PRESENT = frozenset({MemberState.ALIVE, MemberState.SUSPECT})
 
 
 class Bootstrap:
@@ -123,7 +121,7 @@ class Bootstrap:
 
     def _others(self) -> list[Member]:
         own = self._membership.local().name
-        return [each for each in self._membership.members() if each.name != own and each.state in _PRESENT]
+        return [each for each in self._membership.members() if each.name != own and each.state.takes_part]
 
     def _alone(self) -> bool:
         return not self._others()

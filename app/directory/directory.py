@@ -12,12 +12,10 @@ from app.directory.bloom import Bloom
 from app.directory.delta import Delta, Origin, origin_of
 from app.directory.index import FilterIndex
 from app.directory.replica import Replica, Snapshot, Take, Verdict, Version
-from gossip.membership import Member, MemberState
+from gossip.membership import Member
 
 #: A filter that was not heard of for so long, counted from its arrival here, is not asked any more, seconds.
 TTL_S = 600.0
-
-_PRESENT = (MemberState.ALIVE, MemberState.SUSPECT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +37,7 @@ class _Peer:
 
     @property
     def live(self) -> bool:
-        return self.member.state in _PRESENT and not self.expired
+        return self.member.state.takes_part and not self.expired
 
 
 class Directory:
@@ -61,7 +59,7 @@ class Directory:
         peer.member = member
         self._show(origin, peer)
         was_present = origin in self._present
-        if member.state in _PRESENT:
+        if member.state.takes_part:
             self._present[origin] = None
         else:
             self._present.pop(origin, None)

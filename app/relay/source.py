@@ -21,6 +21,8 @@ BUFFERS_BYTES = 32 * 1024 * 1024
 class PeerSource:
     """What the other nodes have. Holds no state but the count of relays and the budget of their buffers."""
 
+    name = "peer"
+
     def __init__(
         self,
         resolver: Finder,
@@ -40,10 +42,6 @@ class PeerSource:
         self._budget = ByteBudget(buffers_bytes)
         self._patience = patience or Patience()
         self._running = RunningRelays()
-
-    @property
-    def name(self) -> str:
-        return "peer"
 
     @property
     def buffer_bytes_left(self) -> int:

@@ -41,16 +41,8 @@ class SplicedBody:
         self._running = running
         self._metrics = metrics
         self._whole = whole
-        self._sent = 0
-
-    @property
-    def sent(self) -> int:
-        """Slices that went out whole."""
-        return self._sent
-
-    @property
-    def length(self) -> int:
-        return self._source.span.length
+        self.length = source.span.length
+        self.sent = 0  # slices that went out whole
 
     def send_to(self, client: socket) -> None:
         """Send all that is left. Raises `Interrupted`, or `OSError` for the client."""
@@ -94,16 +86,16 @@ class SplicedBody:
         while source.left:
             if early := source.take_early():
                 client.sendall(early)
-                self._sent += len(early)
+                self.sent += len(early)
             else:
-                self._sent += turn()
+                self.sent += turn()
             if source.left:
                 wait_writable(client)
 
     def __iter__(self) -> Iterator[bytes]:
         for piece in self._source.pieces(_PIECE_BYTES):
             yield piece
-            self._sent += len(piece)
+            self.sent += len(piece)
         self._succeeded()
 
     def _succeeded(self) -> None:

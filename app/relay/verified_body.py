@@ -26,22 +26,18 @@ class ByteBudget:
     """Bytes that may be in use together; who gets none goes another way."""
 
     def __init__(self, limit: int) -> None:
-        self._left = limit
-
-    @property
-    def left(self) -> int:
-        return self._left
+        self.left = limit
 
     def take(self, count: int) -> bool:
         """True: they are yours until you give them back."""
-        if count > self._left:
+        if count > self.left:
             return False
-        self._left -= count
+        self.left -= count
         return True
 
     def give_back(self, count: int) -> None:
         """What `take` gave."""
-        self._left += count
+        self.left += count
 
 
 def fetch_verified(succession: Succession, metrics: Metrics) -> bytearray:
@@ -84,18 +80,10 @@ class BufferedBody:
     def __init__(self, content: bytearray, budget: ByteBudget, metrics: Metrics) -> None:
         """Gives `len(content)` bytes back to the budget when closed."""
         self._content: bytearray | None = content
-        self._length = len(content)
+        self.length = len(content)
+        self.sent = 0
         self._budget = budget
         self._metrics = metrics
-        self._sent = 0
-
-    @property
-    def sent(self) -> int:
-        return self._sent
-
-    @property
-    def length(self) -> int:
-        return self._length
 
     def send_to(self, client: socket) -> None:
         for piece in self._pieces():
@@ -107,16 +95,16 @@ class BufferedBody:
 
     def _pieces(self) -> Iterator[memoryview]:
         view = memoryview(self._content or b"")
-        for start in range(0, self._length, SLICE_BYTES):
+        for start in range(0, self.length, SLICE_BYTES):
             piece = view[start : start + SLICE_BYTES]
             yield piece
-            self._sent += len(piece)
+            self.sent += len(piece)
         self._metrics.last_success.set_to_current_time()
 
     def close(self) -> None:
         if self._content is not None:
             self._content = None
-            self._budget.give_back(self._length)
+            self._budget.give_back(self.length)
 
 
 class HeldBody:
@@ -128,15 +116,8 @@ class HeldBody:
         self._digest = succession.descriptor.digest
         self._health = health
         self._metrics = metrics
-        self._sent = 0
-
-    @property
-    def sent(self) -> int:
-        return self._sent
-
-    @property
-    def length(self) -> int:
-        return self._source.span.length
+        self.length = source.span.length
+        self.sent = 0
 
     def send_to(self, client: socket) -> None:
         for piece in self:
@@ -148,9 +129,9 @@ class HeldBody:
         for piece in self._source.pieces(_PIECE_BYTES):
             if free := guard.feed(piece):
                 yield free
-                self._sent += len(free)
+                self.sent += len(free)
         yield (tail := self._checked(guard))
-        self._sent += len(tail)
+        self.sent += len(tail)
         self._metrics.last_success.set_to_current_time()
 
     def _checked(self, guard: TailGuard) -> bytes:
