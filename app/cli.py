@@ -5,13 +5,18 @@ made by `rykte serve` and has to stay light, and an init container with `rykte m
 """
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from app import __version__
 from app.commands import serve as serving
+
+if TYPE_CHECKING:
+    from app.commands.api import Api
 
 _DEFAULT_API = "http://127.0.0.1:9090"
 
@@ -119,44 +124,50 @@ _timeout_option = click.option(
 )
 
 
+def _asking(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the node to ask, and the options that say which one and how the answer is shown."""
+
+    @_api_option
+    @_output_option
+    @_timeout_option
+    @wraps(command)
+    def ask(api: str, output: str, timeout: float, **arguments: str) -> None:
+        from app.commands.api import Api
+
+        command(Api(api, timeout), as_json=output == "json", **arguments)
+
+    return ask
+
+
 @cli.command()
-@_api_option
-@_output_option
-@_timeout_option
-def status(api: str, output: str, timeout: float) -> None:
+@_asking
+def status(api: "Api", as_json: bool) -> None:
     """Show whether the node is ready and what it holds. Exits with 1 when it is not ready."""
-    from app.commands import api as client
     from app.commands import inspect
 
-    text, ready = inspect.status(client.Api(api, timeout), as_json=output == "json")
+    text, ready = inspect.status(api, as_json=as_json)
     click.echo(text)
     if not ready:
         sys.exit(1)
 
 
 @cli.command()
-@_api_option
-@_output_option
-@_timeout_option
-def members(api: str, output: str, timeout: float) -> None:
+@_asking
+def members(api: "Api", as_json: bool) -> None:
     """List the members of the cluster as the node sees them."""
-    from app.commands import api as client
     from app.commands import inspect
 
-    click.echo(inspect.members(client.Api(api, timeout), as_json=output == "json"))
+    click.echo(inspect.members(api, as_json=as_json))
 
 
 @cli.command()
 @click.argument("reference", metavar="REF|DIGEST")
-@_api_option
-@_output_option
-@_timeout_option
-def holders(reference: str, api: str, output: str, timeout: float) -> None:
+@_asking
+def holders(api: "Api", as_json: bool, reference: str) -> None:
     """List the members that have REF (registry/repository:tag) or DIGEST; each is asked whether that is still true."""
-    from app.commands import api as client
     from app.commands import inspect
 
-    click.echo(inspect.holders(client.Api(api, timeout), reference, as_json=output == "json"))
+    click.echo(inspect.holders(api, reference, as_json=as_json))
 
 
 def main() -> NoReturn:
