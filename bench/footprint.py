@@ -11,28 +11,13 @@ import socket
 import statistics
 import tempfile
 import time
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.nodes import LoopbackNode, NodeFailed, wait_for
+from bench.nodes import LoopbackNode, NodeFailed, cpu_seconds, wait_for
 from tests.images import TestImage, build_image, write_layout
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def processes_of(node: LoopbackNode) -> list[int]:
-    """The master's process id and the worker's."""
-    assert node.process is not None
-    master = node.process.pid
-    children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
-    return [master, *map(int, children)]
-
-
-def cpu_seconds(pids: list[int]) -> float:
-    """User and system time of these processes so far."""
-    fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
-    return sum(int(each[11]) + int(each[12]) for each in fields) / _TICKS
 
 
 def resident_megabytes(pid: int) -> float:
@@ -62,7 +47,31 @@ def start_seconds(node: LoopbackNode) -> float:
     return seconds
 
 
+def idle(nodes: list[LoopbackNode], seconds: int) -> Iterator[str]:
+    """Let the nodes form a cluster and rest; what that costs, a line each."""
+    for node in nodes:
+        node.start(None if node is nodes[0] else nodes[0])
+    for node in nodes:
+        wait_for(f"{node.name} is ready", node.is_ready)
+    time.sleep(5)  # joining and the first exchange are no idling
+    pids = [node.processes() for node in nodes]
+    before = [cpu_seconds(*each) for each in pids]
+    time.sleep(seconds)
+    rates = [(cpu_seconds(*each) - old) * 60 / seconds for each, old in zip(pids, before, strict=True)]
+    yield f"idle CPU                {statistics.median(rates):.3f} CPU-s/min and node"
+    master, worker = (statistics.median(map(resident_megabytes, each)) for each in zip(*pids, strict=True))
+    yield f"idle RSS                {master:.0f} MB master, {worker:.0f} MB worker"
+
+
+def stop_seconds(node: LoopbackNode) -> float:
+    """From SIGTERM to the end of its process."""
+    begun = time.monotonic()
+    node.stop()
+    return time.monotonic() - begun
+
+
 def main() -> None:
+    """Print the figures."""
     parser = argparse.ArgumentParser(prog="python -m bench.footprint", description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=40)
     parser.add_argument("--starts", type=int, default=9)
@@ -76,37 +85,17 @@ def main() -> None:
             write_layout(node.layout, images)
         starts = [start_seconds(nodes[0]) for _ in range(options.starts)]
         print(f"start to first answer   {statistics.median(starts):.3f} s (median of {len(starts)})", flush=True)
-        stops = []
         try:
-            for node in nodes:
-                node.start(None if node is nodes[0] else nodes[0])
-            for node in nodes:
-                wait_for(f"{node.name} is ready", node.is_ready)
-            time.sleep(5)  # joining and the first exchange are no idling
-            pids = [processes_of(node) for node in nodes]
-            before = [cpu_seconds(each) for each in pids]
-            time.sleep(options.seconds)
-            rates = [(cpu_seconds(each) - old) * 60 / options.seconds for each, old in zip(pids, before, strict=True)]
-            print(
-                f"idle CPU                {statistics.median(rates):.3f} CPU-s/min and node ({options.images} images)"
-            )
-            master, worker = ([resident_megabytes(each[which]) for each in pids] for which in (0, 1))
-            rss = f"{statistics.median(master):.0f} MB master, {statistics.median(worker):.0f} MB worker"
-            print(f"idle RSS                {rss}")
+            print(f"at rest with {options.images} images a node:")
+            for line in idle(nodes, options.seconds):
+                print(line, flush=True)
         finally:
-            for node in nodes:
-                stops.append(_timed(partial(node.stop)))
+            stops = [stop_seconds(node) for node in nodes]
         print(f"SIGTERM to gone         {statistics.median(stops):.2f} s")
 
 
 def _image(node: LoopbackNode, number: int) -> TestImage:
     return build_image(layers=[f"{node.name} {number} {layer}".encode() for layer in range(3)])
-
-
-def _timed(act: "partial[None]") -> float:
-    begun = time.monotonic()
-    act()
-    return time.monotonic() - begun
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def found_after(lab: Lab, delay_ms: int) -> int:
     watch = INotify(nonblocking=True)
     watch.add_watch(first.containerd.content / "blobs/sha256", flags.MOVED_TO)
     pull = gevent.spawn(first.pull, f"bench/landing:{tag}")
-    questions = []
+    questions: list[gevent.Greenlet[..., int]] = []
     give_up_at = time.monotonic() + 60
     while len(questions) < LAYERS and time.monotonic() < give_up_at:
         wait_read(watch.fileno(), timeout=60)

@@ -1,5 +1,6 @@
 """Rykte processes on loopback with layout stores: what the demonstration and the benchmarks run against."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -64,6 +65,13 @@ class LoopbackNode:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(self.command(seed), stdout=log, stderr=subprocess.STDOUT)
 
+    def processes(self) -> tuple[int, int]:
+        """The process ids of the running node's master and worker."""
+        assert self.process is not None
+        master = self.process.pid
+        worker = Path(f"/proc/{master}/task/{master}/children").read_text().split()[0]
+        return master, int(worker)
+
     def is_ready(self) -> bool:
         """Whether the node says that it can answer. Raises `NodeFailed` if its process has ended."""
         if self.process is None or self.process.poll() is not None:
@@ -94,6 +102,12 @@ class LoopbackNode:
             self.process.kill()
             self.process.wait()
         self.process = None
+
+
+def cpu_seconds(*pids: int) -> float:
+    """User and system time of these processes so far."""
+    fields = (Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids)
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port(host: str, wanted: int) -> int:

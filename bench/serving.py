@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench.nodes import LoopbackNode, wait_for
+from bench.nodes import LoopbackNode, cpu_seconds, wait_for
 from tests.images import TestImage, build_image, write_layout
 
 NAME = "docker.io/library/bench:v1"
@@ -45,9 +45,8 @@ def node_with(image: TestImage) -> Iterator[tuple[LoopbackNode, int]]:
         node.start()
         try:
             wait_for("the node is ready", node.is_ready)
-            assert node.process is not None
-            children = Path(f"/proc/{node.process.pid}/task/{node.process.pid}/children").read_text()
-            yield node, int(children.split()[0])
+            _master, worker = node.processes()
+            yield node, worker
         finally:
             node.stop()
 
@@ -77,15 +76,9 @@ def streams(node: LoopbackNode, path: str, size: int, count: int, meanwhile: Cal
     return time.perf_counter() - begun
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process so far."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def main() -> None:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
+    parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__.partition("\n")[0])
     parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--size", type=int, default=500, help="MB of the blob")
     options = parser.parse_args()
