@@ -1,11 +1,13 @@
 """Small content is hashed before it is first served, so that a rotten file never leaves this node.
 
 A client that trusts a digest refuses wrong bytes, but containerd then fails the pull without asking the next host:
-a bad file must look as if it were not there. Once per digest, as committed content does not change; what was right is
-remembered, the latest few thousand digests. Bigger content is not looked at here.
+a bad file must look as if it were not there. Once per file: a store's owner does not change what it has committed, but
+the file of a layout is anybody's. What was right is remembered, the latest few thousand digests. Bigger content is not
+looked at here.
 """
 
 import hashlib
+import os
 from collections import OrderedDict
 
 from gevent import sleep
@@ -22,22 +24,33 @@ class AtRest:
     """Which digests were found right on this disk."""
 
     def __init__(self, remembered: int = _REMEMBERED) -> None:
-        self._right: OrderedDict[Digest, None] = OrderedDict()
+        self._right: OrderedDict[Digest, tuple[int, ...]] = OrderedDict()  # -> the state of the file that was right
         self._remembered = remembered
 
     def trusts(self, digest: Digest, blob: Blob) -> bool:
         """Whether the bytes of `blob` are those of `digest`, or are too many to look at. Raises `StoreUnavailable`."""
         if blob.size > SMALL_BYTES:
             return True
-        if digest in self._right:
+        state = _state(blob)
+        if self._right.get(digest) == state:
             self._right.move_to_end(digest)
             return True
         if _hash(digest.algorithm, blob) != digest.hex:
             return False
-        self._right[digest] = None
+        self._right[digest] = state
+        self._right.move_to_end(digest)
         if len(self._right) > self._remembered:
             self._right.popitem(last=False)
         return True
+
+
+def _state(blob: Blob) -> tuple[int, ...]:
+    """What is another after each change of the bytes. Where there is no file only the size can be told."""
+    descriptor = blob.fileno()
+    if descriptor is None:
+        return (blob.size,)
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_size, status.st_ctime_ns
 
 
 def _hash(algorithm: str, blob: Blob) -> str:

@@ -1,9 +1,13 @@
 """Small content is hashed before it is first served."""
 
+from pathlib import Path
+
+from app.content.blob import BlobFiles
 from app.key import Digest
 from app.registry.at_rest import AtRest
 from app.verify import SMALL_BYTES
 from tests.fake_store import MemoryBlob
+from tests.images import replace_file, write_blob
 
 
 class CountingBlob(MemoryBlob):
@@ -35,6 +39,17 @@ def test_what_was_right_is_not_read_again() -> None:
     assert not at_rest.trusts(Digest.of(b"other"), blob)
     assert not at_rest.trusts(Digest.of(b"other"), blob)
     assert blob.reads > reads + 1
+
+
+def test_a_file_that_was_replaced_is_read_again(tmp_path: Path) -> None:
+    """What was right in the file before says nothing of the one that has its name now, whatever its size."""
+    at_rest, files, content = AtRest(), BlobFiles(tmp_path), b"content"
+    digest = write_blob(tmp_path, content)
+    for found in (content, b"CONTENT", b"x", content):
+        replace_file(files.directory(digest.algorithm) / digest.hex, found)
+        blob = files.open(digest, len(found))
+        assert at_rest.trusts(digest, blob) is (found == content)
+        blob.close()
 
 
 def test_big_content_is_not_looked_at() -> None:
