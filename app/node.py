@@ -140,16 +140,7 @@ class Node:
         )
 
     def _make_tracker(self) -> Tracker:
-        admission = self._config.admission()
-        return Tracker(
-            self.store,
-            self.directory,
-            admits=admission.admits,
-            filtered=admission.restricted,
-            resolve_tags=self._config.resolve_tags,
-            mutable_tag=admission.mutable_tag,
-            metrics=self.metrics,
-        )
+        return Tracker(self.store, self.directory, admission=self._config.admission(), metrics=self.metrics)
 
     def _make_resolver(self) -> Resolver:
         config = self._config
@@ -167,7 +158,7 @@ class Node:
         )
 
     def _make_registry_app(self) -> WsgiApp:
-        config, admission = self._config, self._config.admission()
+        config = self._config
         always = (config.default_registry, *config.mirrored_registries)
         return create_app(
             [
@@ -176,10 +167,8 @@ class Node:
             ],
             metrics=self.metrics,
             default_registry=config.default_registry,
-            admits=admission.admits_key,
+            admits=config.admission().admits_key,
             registries=RegistryLabels(self.store, always, time.monotonic),
-            mutable_tag=admission.mutable_tag,
-            resolve_tags=config.resolve_tags,
             exchange=self.directory,
             node_name=config.node_name,
         )

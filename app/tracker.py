@@ -5,7 +5,6 @@ on registries or repositories a digest is told only when it is known to belong t
 looked at again for a while, since names and labels come after the content.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +12,7 @@ import gevent
 import structlog
 from gevent.event import Event
 
+from app.admission import Admission
 from app.content.store import ContentStore, Image
 from app.key import Digest, InvalidName, Key, Tag, parse_image_name
 from app.metrics import Metrics
@@ -43,8 +43,7 @@ class _Name:
 class Tracker:
     """Watches a store (is its `StoreWatcher`) and tells each key once, however many names lead to it.
 
-    `admits(registry, repository, tag)` are the filters, with None for what is no tag; `filtered` is False when it
-    admits everything. Tags are told if `resolve_tags`, but never those of `mutable_tag`.
+    Told is only what `admission` admits.
     """
 
     def __init__(
@@ -52,18 +51,12 @@ class Tracker:
         store: ContentStore,
         directory: Announcements,
         *,
-        admits: Callable[[str, str, Tag | None], bool],
-        filtered: bool,
-        resolve_tags: bool,
-        mutable_tag: Callable[[Tag], bool],
+        admission: Admission,
         metrics: Metrics,
     ) -> None:
         self._store = store
         self._directory = directory
-        self._admits = admits
-        self._filtered = filtered
-        self._resolve_tags = resolve_tags
-        self._mutable_tag = mutable_tag
+        self._admission = admission
         self._metrics = metrics
         self._digests: dict[Digest, bool] = {}  # all that are here -> told
         self._names: dict[str, _Name] = {}
@@ -76,7 +69,7 @@ class Tracker:
 
     def start(self) -> None:
         """Begin to look again at what the filters refused for want of a name."""
-        if self._filtered and self._reviewer is None:
+        if self._admission.restricted and self._reviewer is None:
             self._reviewer = gevent.spawn(self._review_on)
 
     def stop(self) -> None:
@@ -163,11 +156,9 @@ class Tracker:
         self._digests[digest] = tell
 
     def _may_tell(self, digest: Digest) -> bool:
-        if not self._filtered:
+        if not self._admission.restricted:
             return True
-        return any(
-            self._admits(registry, repository, None) for registry, repository in self._store.repositories(digest)
-        )
+        return any(self._admission.admits(*repository) for repository in self._store.repositories(digest))
 
     # -- names --
 
@@ -180,10 +171,7 @@ class Tracker:
                 self._bad_names.add(name)
                 log.warning("image name not advertised", image=name, reason=str(error))
             return None
-        tag = key.reference
-        if not self._resolve_tags or not isinstance(tag, Tag) or self._mutable_tag(tag):
-            return None
-        return key if self._admits(key.registry, key.repository, tag) else None
+        return key if isinstance(key.reference, Tag) and self._admission.admits_key(key) else None
 
     def _unpoint(self, image_name: str, name: _Name) -> None:
         names = self._pointing[name.target]

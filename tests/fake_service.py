@@ -56,8 +56,6 @@ class FakeService:
             default_registry="docker.io",
             admits=lambda _key: True,
             registries=lambda: ["docker.io"],
-            mutable_tag=lambda _tag: False,
-            resolve_tags=True,
             exchange=None,
             node_name="fake",
         )

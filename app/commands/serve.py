@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.config.config import Config, ConfigError
-from app.config.option import Option, options_of, unknown_variables
+from app.config.config import Config
+from app.config.option import ConfigError, Option, options_of, unknown_variables
 
 if TYPE_CHECKING:
     from app.server.worker import Application

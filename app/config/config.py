@@ -17,16 +17,8 @@ from app.address import Address
 from app.admission import Admission
 from app.config import values
 from app.config.addresses import default_route_address
-from app.config.option import Given, option, options_of, read
+from app.config.option import ConfigError, Given, option, options_of, read
 from app.config.rules import contradictions, settle_addresses, settle_node_name
-
-
-class ConfigError(Exception):
-    """The settings can't be used; nothing was started. `mistakes` has one line for each, all of them."""
-
-    def __init__(self, mistakes: list[str]) -> None:
-        super().__init__("\n".join(mistakes))
-        self.mistakes = tuple(mistakes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +76,13 @@ class Config:
         help="Failure domain of this node. Peers of the same zone are asked first; empty: no preference.",
     )
     region: str = option(
-        "--region", "NAME", values.label(63, may_be_empty=True), group="Node", default="",
+        "--region",
+        "NAME",
+        values.label(63, may_be_empty=True),
+        group="Node",
+        default="",
         help="Region of this node, told to the others beside the zone.",
-    )  # fmt: skip
+    )
 
     store: str = option(
         "--store",
@@ -295,4 +291,6 @@ class Config:
 
     def admission(self) -> Admission:
         """What may be mirrored at all by these settings."""
-        return Admission(frozenset(self.mirrored_registries), self.registry_filters, self.mutable_tags)
+        return Admission(
+            frozenset(self.mirrored_registries), self.registry_filters, self.mutable_tags, self.resolve_tags
+        )

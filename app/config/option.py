@@ -19,6 +19,14 @@ _METADATA_KEY = "option"
 _OF_KUBERNETES = re.compile(r"_SERVICE_(?:HOST|PORT)(?:_.*)?$|_PORT(?:_[0-9]+_[A-Z]+(?:_(?:PROTO|PORT|ADDR))?)?$")
 
 
+class ConfigError(Exception):
+    """The settings can't be used; nothing was started. `mistakes` has one line for each, all of them."""
+
+    def __init__(self, mistakes: list[str]) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = tuple(mistakes)
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One setting. `parse` makes a value of one text or raises ValueError, whose words end a sentence on the text.

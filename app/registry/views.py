@@ -15,7 +15,7 @@ from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.access import FORWARDED_BY, UPDATED, Denied, authorize
-from app.key import Key, Tag
+from app.key import Key
 from app.metrics import Metrics
 from app.registry.errors import Fault, OciError, unknown
 from app.registry.exchange import Exchange, exchange_blueprint
@@ -40,8 +40,6 @@ def create_app(
     default_registry: str,
     admits: Callable[[Key], bool],
     registries: Callable[[], Collection[str]],
-    mutable_tag: Callable[[Tag], bool],
-    resolve_tags: bool,
     exchange: Exchange | None,
     node_name: str,
 ) -> Flask:
@@ -54,7 +52,7 @@ def create_app(
     app = Flask("rykte.registry", static_folder=None)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
-    registry = _Registry(sources, Recorder(metrics, registries), default_registry, admits, mutable_tag, resolve_tags)
+    registry = _Registry(sources, Recorder(metrics, registries), default_registry, admits)
     # first, so that its hooks see every request
     PrometheusMetrics(app, path=None, registry=metrics.registry, group_by="endpoint")
     read: dict[str, Any] = {"methods": ["GET", "HEAD"], "provide_automatic_options": False}
@@ -78,8 +76,6 @@ class _Registry:
     recorder: Recorder
     default_registry: str
     admits: Callable[[Key], bool]
-    mutable_tag: Callable[[Tag], bool]
-    resolve_tags: bool
 
     def content(self, path: str) -> Response:
         forwarded_by = request.headers.get(FORWARDED_BY)
@@ -104,7 +100,7 @@ class _Registry:
             raise
 
     def _answer(self, query: Query, record: Record) -> Response:
-        if not self._allowed(query.key):
+        if not self.admits(query.key):
             record.refused()
             raise unknown(query.kind, str(query.key))
         for source in self.sources:
@@ -125,12 +121,6 @@ class _Registry:
             return response
         record.missed()
         raise unknown(query.kind, str(query.key))
-
-    def _allowed(self, key: Key) -> bool:
-        """A tag that is known to move is never answered, so that it follows the upstream registry."""
-        if isinstance(key.reference, Tag) and (not self.resolve_tags or self.mutable_tag(key.reference)):
-            return False
-        return self.admits(key)
 
 
 def _respond(query: Query, content: Content, record: Record) -> Response:

@@ -65,4 +65,12 @@ def test_a_key_is_judged_by_its_parts(reference: str, admitted: bool) -> None:
 )
 def test_mutable_tags_are_matched_whole(expression: str, tag: str, mutable: bool) -> None:
     """So that the default means one tag and an empty expression none."""
-    assert Admission(mutable_tags=re.compile(expression)).mutable_tag(Tag(tag)) is mutable
+    admission = Admission(mutable_tags=re.compile(expression))
+    assert admission.admits_key(Key("docker.io", "a", Tag(tag))) is not mutable
+
+
+def test_all_tags_can_be_left_to_the_upstream() -> None:
+    """Digests are served all the same: whoever asks for one knows what it wants."""
+    admission = Admission(resolve_tags=False)
+    assert not admission.admits_key(Key("docker.io", "a", Tag("1.27")))
+    assert admission.admits_key(Key.parse("docker.io", "a", _DIGEST))

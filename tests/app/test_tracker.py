@@ -1,19 +1,21 @@
 """The tracker tells the cluster exactly what could be served."""
 
-from collections.abc import Callable
+import re
 
 import gevent
 import pytest
 from structlog.testing import capture_logs
 
+from app.admission import Admission
 from app.content.store import Image
-from app.key import Tag, parse_image_name
+from app.key import parse_image_name
 from app.metrics import Metrics
 from app.tracker import Tracker
 from tests.fake_store import FakeStore
 from tests.images import build_image
 
 NAME = "docker.io/library/nginx:1.27"
+ONLY_LIBRARY = Admission(filters=[re.compile("^[^/]*/(?!library/)")])
 
 
 class Told:
@@ -33,25 +35,11 @@ class Told:
 class Bench:
     """A tracker between a fake store and a fake directory."""
 
-    def __init__(
-        self,
-        *,
-        admits: Callable[[str, str, Tag | None], bool] = lambda registry, repository, tag: True,
-        filtered: bool = False,
-        resolve_tags: bool = True,
-    ) -> None:
+    def __init__(self, admission: Admission | None = None) -> None:
         self.store = FakeStore()
         self.told = Told()
         self.metrics = Metrics()
-        self.tracker = Tracker(
-            self.store,
-            self.told,
-            admits=admits,
-            filtered=filtered,
-            resolve_tags=resolve_tags,
-            mutable_tag=lambda tag: tag.name == "latest",
-            metrics=self.metrics,
-        )
+        self.tracker = Tracker(self.store, self.told, admission=admission or Admission(), metrics=self.metrics)
 
     def start(self) -> "Bench":
         self.store.start(self.tracker)
@@ -64,10 +52,6 @@ class Bench:
 
 def fingerprint(name: str) -> int:
     return parse_image_name(name).fingerprint
-
-
-def only_library(registry: str, repository: str, tag: Tag | None) -> bool:
-    return repository.startswith("library/")
 
 
 def test_content_that_is_there_at_the_start_is_told() -> None:
@@ -119,7 +103,7 @@ def test_names_that_are_no_tag_to_be_answered_are_not_told(name: str) -> None:
 
 def test_no_tag_is_told_if_tags_are_not_resolved() -> None:
     """With --resolve-tags off nobody would be answered."""
-    bench = Bench(resolve_tags=False).start()
+    bench = Bench(Admission(resolve_tags=False)).start()
     image = build_image()
 
     bench.store.put_image(NAME, image)
@@ -218,7 +202,7 @@ def test_a_bad_name_is_logged_once_and_hides_no_other() -> None:
 
 def test_a_filtered_digest_is_told_when_its_repository_is_known_and_admitted() -> None:
     """Content comes before its name: it is not told until a review finds that an admitted image has it."""
-    bench = Bench(admits=only_library, filtered=True).start()
+    bench = Bench(ONLY_LIBRARY).start()
     image = build_image()
     for blob in image.blobs.values():
         bench.store.put_blob(blob.content)
@@ -232,7 +216,7 @@ def test_a_filtered_digest_is_told_when_its_repository_is_known_and_admitted() -
 
 def test_what_is_not_admitted_is_never_told() -> None:
     """Neither the tag nor the content of a refused repository."""
-    bench = Bench(admits=only_library, filtered=True).start()
+    bench = Bench(ONLY_LIBRARY).start()
     bench.store.put_image("docker.io/secret/app:1", build_image())
 
     bench.tracker.review()
@@ -242,7 +226,7 @@ def test_what_is_not_admitted_is_never_told() -> None:
 
 def test_content_that_only_refused_images_still_need_is_withdrawn() -> None:
     """When the admitted name goes, a review withdraws what is left to the refused one."""
-    bench = Bench(admits=only_library, filtered=True).start()
+    bench = Bench(ONLY_LIBRARY).start()
     image = build_image()
     bench.store.put_image(NAME, image)
     bench.store.put_image("docker.io/secret/app:1", image)
@@ -257,7 +241,7 @@ def test_content_that_only_refused_images_still_need_is_withdrawn() -> None:
 
 def test_the_tracker_reviews_by_itself() -> None:
     """A digest whose name came late is told without anybody calling `review`."""
-    bench = Bench(admits=only_library, filtered=True).start()
+    bench = Bench(ONLY_LIBRARY).start()
     image = build_image()
     bench.tracker.start()
     try:

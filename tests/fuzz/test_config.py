@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.config.config import Config, ConfigError
-from app.config.option import Option, options_of
+from app.config.config import Config
+from app.config.option import ConfigError, Option, options_of
 
 _OPTIONS = options_of(Config)
 _FLAGS = tuple(each.flag for each in _OPTIONS)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from app.config.config import Config, ConfigError
-from app.config.option import options_of
+from app.config.config import Config
+from app.config.option import ConfigError, options_of
 
 
 def _config(
@@ -149,12 +149,12 @@ def test_a_wrong_field_silences_the_rules_that_need_it() -> None:
 def test_admission_is_built_from_the_settings() -> None:
     """Allow list, filters and mutable tags arrive where they are asked."""
     admission = _config(
-        mirrored_registry=["docker.io"], registry_filter=["/secret/"], mutable_tags="v[0-9]+"
+        mirrored_registry=["docker.io"], registry_filter=["/secret/"], mutable_tags="v[0-9]+", resolve_tags="false"
     ).admission()
     assert admission.admits("docker.io", "library/nginx")
     assert not admission.admits("ghcr.io", "library/nginx")
     assert not admission.admits("docker.io", "a/secret/b")
-    assert admission.mutable_tags.pattern == "v[0-9]+"
+    assert (admission.mutable_tags.pattern, admission.resolve_tags) == ("v[0-9]+", False)
 
 
 def test_every_option_has_a_help_and_a_default_to_show() -> None:

@@ -11,9 +11,10 @@ from structlog.testing import capture_logs
 from werkzeug.test import TestResponse
 
 from app.access import Denied
+from app.admission import Admission
 from app.content.store import Descriptor
 from app.directory.errors import DirectoryError, UnknownQuestion
-from app.key import Digest, Key, Tag
+from app.key import Digest, Key
 from app.media_types import OCI_MANIFEST
 from app.metrics import Metrics
 from app.registry.exchange import Exchange
@@ -127,10 +128,8 @@ class Registry:
         settings: dict[str, Any] = {
             "metrics": self.metrics,
             "default_registry": "docker.io",
-            "admits": lambda _key: True,
+            "admits": Admission().admits_key,
             "registries": lambda: {"docker.io"},
-            "mutable_tag": lambda tag: tag.name == "latest",
-            "resolve_tags": True,
             "exchange": exchange,
             "node_name": "node-1",
             **more,
@@ -318,7 +317,7 @@ def test_a_mutable_tag_is_answered_to_nobody(registry: Registry, headers: dict[s
 
 def test_tags_can_be_left_to_the_upstream(registry: Registry) -> None:
     """Without tag resolution only digests are answered."""
-    client = registry.client(resolve_tags=False)
+    client = registry.client(admits=Admission(resolve_tags=False).admits_key)
     assert client.get("/v2/library/nginx/manifests/1.27").status_code == 404
     assert client.get(blob_path(b"layer one")).status_code == 200
 
@@ -530,15 +529,3 @@ def test_a_bad_exchange_is_refused(registry: Registry, method: str, what: str, b
 def test_without_an_exchange_there_is_no_endpoint(registry: Registry) -> None:
     """A registry alone has nothing to tell."""
     assert registry.client(exchange=None).post("/_rykte/v1/directory/echo").status_code == 404
-
-
-def test_mutable_is_decided_by_the_tag(registry: Registry) -> None:
-    """The predicate is given the parsed tag."""
-    asked: list[Tag] = []
-
-    def mutable(tag: Tag) -> bool:
-        asked.append(tag)
-        return False
-
-    registry.client(mutable_tag=mutable).head("/v2/library/nginx/manifests/1.27")
-    assert asked == [Tag("1.27")]
