@@ -41,6 +41,11 @@ class Api:
                 f"nothing answers at {self._base} ({_reason(error)}): is `rykte serve` running there? Its metrics"
                 " address is given by --api"
             ) from error
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+            raise ApiError(
+                f"the answer of {self._base} breaks off or can't be read: is --api the metrics address of a node, by"
+                " default port 9090?"
+            ) from error
         except (requests.exceptions.RequestException, ValueError) as error:
             raise ApiError(f"{self._base} can't be asked ({error}): write --api as http://HOST:PORT") from error
 

@@ -14,6 +14,7 @@ def add(
     certs_dir: Path, registries: Sequence[str], mirrors: Sequence[str], *, resolve_tags: bool, dial_timeout: str
 ) -> None:
     """Write the files and say what was done. Raises `click.ClickException`."""
+    _check_certs_dir(certs_dir)
     parsed, urls, mistakes = [], [], []
     for text in registries:
         try:
@@ -47,6 +48,7 @@ def add(
 
 def remove(certs_dir: Path) -> None:
     """Give everything back and say what was done. Raises `click.ClickException`."""
+    _check_certs_dir(certs_dir)
     try:
         outcomes = HostsFiles(certs_dir).remove()
     except MirrorError as error:
@@ -54,6 +56,12 @@ def remove(certs_dir: Path) -> None:
     if not outcomes:
         click.echo(f"nothing of rykte's in {certs_dir}")
     _tell(certs_dir, outcomes)
+
+
+def _check_certs_dir(certs_dir: Path) -> None:
+    """Refuse what is left of the option when a script's variable is not set: it means the current directory."""
+    if certs_dir == Path():
+        raise click.UsageError("--certs-dir is empty: give containerd's config_path, such as /etc/containerd/certs.d")
 
 
 def _tell(certs_dir: Path, outcomes: Sequence[Outcome]) -> None:

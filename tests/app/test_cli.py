@@ -263,6 +263,16 @@ def test_an_ipv6_mirror_is_noted(tmp_path: Path) -> None:
     assert "note: containerd 1.x ignores a file with an IPv6 literal" in result.stderr
 
 
+@pytest.mark.parametrize("command", [["add", "--registry", "a.test", "--mirror", "http://127.0.0.1:1"], ["remove"]])
+def test_no_certs_directory_is_not_the_current_one(
+    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a script with an unset variable gives is refused, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+    assert "--certs-dir is empty" in _refused(_run("mirror", *command, "--certs-dir", ""), 2)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_certs_directory_that_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     """A file in its place stands for all that can be wrong."""
     blocked = tmp_path / "file"

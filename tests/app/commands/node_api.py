@@ -58,6 +58,7 @@ class NodeApi:
     def __init__(self) -> None:
         self.status = "200 OK"
         self.body = b"{}"
+        self.headers = [("Content-Type", "application/json"), ("Connection", "close")]
         self.asked: list[tuple[str, str]] = []
         self._server = WSGIServer(("127.0.0.1", 0), self._answer, log=None, error_log=None)
         self._server.start()
@@ -75,5 +76,5 @@ class NodeApi:
 
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         self.asked.append((environ["PATH_INFO"], environ["QUERY_STRING"]))
-        start_response(self.status, [("Content-Type", "application/json"), ("Connection", "close")])
+        start_response(self.status, self.headers)
         return [self.body]

@@ -65,6 +65,15 @@ def test_an_answer_without_end_is_cut_off(node: NodeApi) -> None:
         _get(node.url)
 
 
+@pytest.mark.parametrize("header", [("Content-Length", "9"), ("Content-Encoding", "gzip")])
+def test_an_answer_that_breaks_off_asks_for_the_right_port(node: NodeApi, header: tuple[str, str]) -> None:
+    """Or one that can't be unpacked: the address was written well, so the remedy is another."""
+    node.answers({})
+    node.headers.append(header)
+    with pytest.raises(ApiError, match=r"breaks off or can't be read: is --api the metrics address"):
+        _get(node.url)
+
+
 def test_a_refused_connection_asks_whether_a_node_runs() -> None:
     """With the address and the system's words."""
     with closing(socket.socket()) as unused:
