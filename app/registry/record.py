@@ -22,13 +22,13 @@ class Recorder:
 
     def __init__(self, metrics: Metrics, registries: Callable[[], Collection[str]]) -> None:
         """`registries` are those that get a label of their own; the rest is `other`."""
-        self.metrics = metrics
+        self._metrics = metrics
         self._registries = registries
 
     def begin(self, query: Query, method: str) -> "Record":
         """The request counts as being in flight until the record is closed."""
         registry = query.key.registry if query.key.registry in self._registries() else "other"
-        return Record(self.metrics, query, method, registry)
+        return Record(self._metrics, query, method, registry)
 
 
 class Record:

@@ -1,18 +1,9 @@
 """Which registries get a label of their own."""
 
 from app.registry_labels import RegistryLabels
+from tests.fake_clock import FakeClock
 from tests.fake_store import FakeStore
 from tests.images import build_image
-
-
-class Clock:
-    """The time is what the test says."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_those_of_the_store_and_of_the_options() -> None:
@@ -20,13 +11,13 @@ def test_those_of_the_store_and_of_the_options() -> None:
     store = FakeStore()
     store.put_image("quay.io/some/image:1", build_image())
     store.put_image("registry.example:5000/other/image:1", build_image())
-    labels = RegistryLabels(store, ["docker.io"], Clock())
+    labels = RegistryLabels(store, ["docker.io"], FakeClock())
     assert labels() == {"docker.io", "quay.io", "registry.example:5000"}
 
 
 def test_they_are_looked_up_now_and_then() -> None:
     """A new registry gets its label, and one whose last image went loses it, within ten seconds."""
-    store, clock = FakeStore(), Clock()
+    store, clock = FakeStore(), FakeClock()
     labels = RegistryLabels(store, ["docker.io"], clock)
     assert labels() == {"docker.io"}
 

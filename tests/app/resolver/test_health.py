@@ -4,31 +4,22 @@ import pytest
 
 from app.key import Digest
 from app.resolver.health import PeerHealth
+from tests.fake_clock import FakeClock
 
 DIGEST = Digest.of(b"content")
 
 
-class Clock:
-    """The time is what the test says."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def health(clock: Clock) -> PeerHealth:
+def health(clock: FakeClock) -> PeerHealth:
     return PeerHealth(clock)
 
 
-def rest_s(health: PeerHealth, clock: Clock, name: str) -> float:
+def rest_s(health: PeerHealth, clock: FakeClock, name: str) -> float:
     """How long the peer rests from now, to a quarter of a second."""
     started = clock.now
     while health.resting(name):
@@ -71,7 +62,7 @@ def test_latency_follows_the_newest(health: PeerHealth) -> None:
     assert health.latency_s("a") == pytest.approx(0.013)
 
 
-def test_rests_longer_with_each_failure_up_to_a_minute(health: PeerHealth, clock: Clock) -> None:
+def test_rests_longer_with_each_failure_up_to_a_minute(health: PeerHealth, clock: FakeClock) -> None:
     """1, 2, 4 … seconds, and no overflow however often it fails."""
     rests = []
     for _ in range(8):
@@ -83,7 +74,7 @@ def test_rests_longer_with_each_failure_up_to_a_minute(health: PeerHealth, clock
     assert rest_s(health, clock, "a") == 60
 
 
-def test_an_answer_ends_the_rest(health: PeerHealth, clock: Clock) -> None:
+def test_an_answer_ends_the_rest(health: PeerHealth, clock: FakeClock) -> None:
     """It is back, and the next failure is the first again."""
     health.failed("a")
     health.failed("a")
@@ -93,7 +84,7 @@ def test_an_answer_ends_the_rest(health: PeerHealth, clock: Clock) -> None:
     assert rest_s(health, clock, "a") == 1
 
 
-def test_wrong_bytes_count_for_their_digest_only(health: PeerHealth, clock: Clock) -> None:
+def test_wrong_bytes_count_for_their_digest_only(health: PeerHealth, clock: FakeClock) -> None:
     """One rotten file says nothing of the others; after ten minutes it is tried again."""
     health.gave_wrong_bytes("a", DIGEST)
     assert health.quarantined("a", DIGEST)
