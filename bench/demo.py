@@ -14,8 +14,6 @@ import time
 from functools import partial
 from pathlib import Path
 
-import requests
-
 from bench.client import Pulled, PullFailed, pull
 from bench.nodes import LoopbackNode, NodeFailed, wait_for
 from tests.images import build_image, write_layout
@@ -55,7 +53,7 @@ def form(nodes: list[LoopbackNode]) -> None:
 def demonstrate(nodes: list[LoopbackNode]) -> list[Pulled]:
     """Pull through node-2 what node-1 has; say what came and from where."""
     first, second, _third = nodes
-    wait_for("node-1's image is known to node-2", partial(knows, second, IMAGE))
+    wait_for("node-1's image is known to node-2", partial(second.knows_holders, IMAGE))
     begun = time.monotonic()
     pulled = pull(second.registry, IMAGE)
     seconds = time.monotonic() - begun
@@ -74,12 +72,6 @@ def demonstrate(nodes: list[LoopbackNode]) -> list[Pulled]:
 def sees(node: LoopbackNode, others: list[LoopbackNode]) -> bool:
     """Whether the node believes all of these alive; nodes of somebody else on this machine don't count."""
     return {other.name for other in others} <= node.nodes_alive()
-
-
-def knows(node: LoopbackNode, name: str) -> bool:
-    """Whether the node's directory names a holder of this image."""
-    answer = requests.get(f"{node.metrics}/api/v1/holders", params={"ref": name}, timeout=5)
-    return answer.status_code == 200 and bool(answer.json()["holders"])
 
 
 def point_the_way(nodes: list[LoopbackNode]) -> None:

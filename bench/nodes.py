@@ -31,9 +31,12 @@ class LoopbackNode:
     process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @classmethod
-    def make(cls, number: int, root: Path) -> "LoopbackNode":
-        """A node at 127.0.0.<number> with the default ports, or the next free ones, and its files under `root`."""
-        host = f"127.0.0.{number}"
+    def make(cls, number: int, root: Path, host: str = "") -> "LoopbackNode":
+        """A node at `host` (default: 127.0.0.<number>) with its files under `root`.
+
+        Its ports are the default ones, or the next that are free.
+        """
+        host = host or f"127.0.0.{number}"
         registry, metrics, gossip = (free_port(host, wanted) for wanted in (5000, 9090, 7946))
         return cls(f"node-{number}", host, registry, metrics, gossip, root / f"node-{number}", root / f"{number}.log")
 
@@ -85,6 +88,11 @@ class LoopbackNode:
         """Names of the nodes that this one believes alive, itself included."""
         answer = requests.get(f"{self.metrics}/api/v1/members", timeout=2).json()
         return {member["node"] for member in answer["members"] if member["state"] == "alive"}
+
+    def knows_holders(self, name: str) -> bool:
+        """Whether this node's directory names a holder of the image."""
+        answer = requests.get(f"{self.metrics}/api/v1/holders", params={"ref": name}, timeout=5)
+        return answer.status_code == 200 and bool(answer.json()["holders"])
 
     def sample(self, metric: str) -> float:
         """The sum of a metric's samples whose line begins with `metric` (name, or name and first labels)."""
