@@ -1,9 +1,10 @@
 """What serving costs: latency of small requests, alone and beside eight bodies, and GB/s and CPU-s/GB of those bodies.
 
-Method: one node (`rykte serve`, layout store, no peers) on loopback; this process is the only client. Small requests go
-over one kept-alive connection; a row is the median and the 99th percentile of `--requests`. Bodies come from the page
-cache and are read by child processes that throw them away, one row for one of them and one for eight; CPU is that of
-the worker process, from /proc, small requests included. Run it on a quiet machine: `python -m bench.serving`.
+Method: two nodes (`rykte serve`, layout stores) on loopback, one of them with the image; this process is the only
+client. Small requests go over one kept-alive connection, to the holder and to the other node; a row is the median and
+the 99th percentile of `--requests`. Bodies come from the holder's page cache and are read by child processes that
+throw them away, one row for one of them and one for eight; CPU is that of the holder's worker, from /proc, small
+requests included. Run it on a quiet machine: `python -m bench.serving`.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from bench.nodes import LoopbackNode, cpu_seconds, wait_for
@@ -37,18 +39,22 @@ while left > 0:
 
 
 @contextmanager
-def node_with(image: TestImage) -> Iterator[tuple[LoopbackNode, int]]:
-    """A ready node that holds the image, and its worker's process id."""
+def nodes_with(image: TestImage) -> Iterator[tuple[LoopbackNode, LoopbackNode]]:
+    """Two ready nodes: one that holds the image, and one that knows that it does."""
     with tempfile.TemporaryDirectory(prefix="rykte-bench-") as directory:
-        node = LoopbackNode.make(1, Path(directory))
-        write_layout(node.layout, {NAME: image})
-        node.start()
+        holder, other = (LoopbackNode.make(number, Path(directory)) for number in (1, 2))
+        write_layout(holder.layout, {NAME: image})
+        write_layout(other.layout, {})
         try:
-            wait_for("the node is ready", node.is_ready)
-            _master, worker = node.processes()
-            yield node, worker
+            holder.start()
+            wait_for("the holder is ready", holder.is_ready)
+            other.start(holder)
+            wait_for("the other node is ready", other.is_ready)
+            wait_for("the other node knows the holder", partial(other.knows_holders, NAME))
+            yield holder, other
         finally:
-            node.stop()
+            other.stop()
+            holder.stop()
 
 
 def latency(node: LoopbackNode, request: str, count: int) -> tuple[float, float]:
@@ -85,18 +91,25 @@ def main() -> None:
     size = options.size * 1_000_000
     image = build_image([os.urandom(1_000_000) * options.size])
     blob = f"/v2/library/bench/blobs/{image.layers[0].digest}?ns=docker.io"
-    rows = {
+    here = {
         "HEAD of a tag that is here": "HEAD /v2/library/bench/manifests/v1?ns=docker.io",
         "GET of a manifest that is here": f"GET /v2/library/bench/manifests/{image.digest}?ns=docker.io",
         "HEAD of a blob that is here": f"HEAD {blob}",
         "404 of a digest": f"GET /v2/library/bench/blobs/sha256:{'0' * 64}?ns=docker.io",
         "404 of a tag": "GET /v2/library/bench/manifests/nope?ns=docker.io",
     }
-    with node_with(image) as (node, worker):
+    at_a_peer = {
+        "HEAD of a tag that a peer has": here["HEAD of a tag that is here"],
+        "GET of a manifest that a peer has": here["GET of a manifest that is here"],
+        "HEAD of a blob that a peer has": here["HEAD of a blob that is here"],
+    }
+    with nodes_with(image) as (node, other):
+        worker = node.processes()[1]
         streams(node, blob, size, 1, lambda: None)  # the page cache is warm from here on
         print("| request | p50 ms | p99 ms |\n| --- | --- | --- |")
-        for name, request in rows.items():
-            print("| {} | {:.2f} | {:.2f} |".format(name, *latency(node, request, options.requests)))
+        for asked, rows in ((node, here), (other, at_a_peer)):
+            for name, request in rows.items():
+                print("| {} | {:.2f} | {:.2f} |".format(name, *latency(asked, request, options.requests)))
         print("\n| bodies | GB/s | CPU-s/GB | HEAD beside them p50 ms | p99 ms |\n| --- | --- | --- | --- | --- |")
         for count in (1, STREAMS):
             print(_row_of_bodies(node, worker, blob, size, count, options.requests // 5))
