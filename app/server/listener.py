@@ -9,9 +9,9 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+import gevent
 from gevent.pool import Pool
-from gevent.server import StreamServer
-from gevent.socket import socket
+from gevent.socket import socket, wait_read
 from gunicorn.config import Config as GunicornConfig
 
 from app.address import Address
@@ -21,6 +21,8 @@ from app.server.sockets import listen, shut_down
 #: Connections beyond the limit that are told so at the same time; those behind them wait for a moment at most.
 _TURNED_AWAY_AT_ONCE = 64
 _TURNED_AWAY_HEAD_S = 1.0
+#: Pause after a connection could not be accepted: out of descriptors, trying at once only burns the processor.
+_ACCEPT_PAUSE_S = 0.1
 _TURNED_AWAY_BODY = json.dumps(
     {"errors": [{"code": "TOOMANYREQUESTS", "message": "too many connections", "detail": "ask the next host"}]}
 ).encode()
@@ -52,8 +54,7 @@ class Listener:
         self._pool = Pool(max_connections + _TURNED_AWAY_AT_ONCE)
         self._socket = listen(address)
         self.address: tuple[Any, ...] = self._socket.getsockname()
-        self._server = StreamServer(self._socket, handle=self._handle, spawn=self._pool)
-        self._server.start()
+        self._acceptor = gevent.spawn(self._accept)
 
     @property
     def busy(self) -> int:
@@ -80,8 +81,28 @@ class Listener:
 
     def _close(self) -> None:
         self._draining = True
-        # not `stop`: that waits a second for handlers, and kills them in the middle of a body
-        self._server.close()
+        self._acceptor.kill()
+        self._socket.close()
+
+    def _accept(self) -> None:
+        """The greenlet's root. gevent's own server tells what goes wrong here by a traceback for each try."""
+        failing = False
+        while True:
+            self._pool.wait_available()
+            # first: out of descriptors, `accept` fails also when nobody is there to be accepted
+            wait_read(self._socket.fileno())
+            try:
+                client, address = self._socket.accept()
+            except OSError as error:
+                if not failing:
+                    log.warning("connections not accepted: %s; ending idle ones", error)
+                failing = True
+                self._make_room()
+                gevent.sleep(_ACCEPT_PAUSE_S)
+                continue
+            failing = False
+            self._pool.spawn(self._handle, client, address)
+            gevent.sleep(0)  # the others' turn
 
     def _handle(self, client: socket, address: tuple[Any, ...]) -> None:
         full = len(self._connections) >= self._max_connections and not self._make_room()

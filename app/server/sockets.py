@@ -6,7 +6,6 @@ is, and a connection that carried a body ends by FIN, never by RST.
 
 import _socket  # the interpreter's own module: `socket` is gevent's in this process
 import errno
-import os
 import time
 
 from gevent import socket
@@ -54,20 +53,20 @@ def wait_writable(client: socket.socket) -> None:
 def shut_down(client: socket.socket, how: int = socket.SHUT_RDWR) -> None:
     """End a connection that another greenlet may be using: that one sees a plain end of file or EPIPE.
 
-    gevent's own `shutdown` throws EBADF into a greenlet that waits for the socket, so the call is made on a
-    duplicate of the descriptor.
+    gevent's own `shutdown` throws EBADF into a greenlet that waits for the socket, so the call is made through another
+    object of the same descriptor. Not on a duplicate: this is also how room is made when there are no more descriptors.
     """
-    try:
-        twin = _socket.socket(fileno=os.dup(client.fileno()))
-    except OSError:
+    descriptor = client.fileno()
+    if descriptor < 0:
         return  # closed already
+    twin = _socket.socket(fileno=descriptor)
     try:
         twin.shutdown(how)
     except OSError as error:
         if error.errno not in _GONE:
             raise
     finally:
-        twin.close()
+        twin.detach()
 
 
 def end(client: socket.socket) -> None:

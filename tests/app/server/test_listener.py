@@ -1,11 +1,13 @@
 """A listening port: who comes in, and how they are sent away."""
 
+import resource
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import gevent
 import pytest
+from gevent import socket
 from gevent.event import Event
 
 from app.server.connection import WsgiApp
@@ -83,6 +85,24 @@ def test_whoever_is_idle_for_longest_makes_room() -> None:
         assert all(each.ended() for each in held[:-2])
         assert held[-1].ended()
         assert held[-2].get("/").body == b"hello"
+
+
+def test_without_descriptors_idle_connections_make_room() -> None:
+    """Who comes when the process may open nothing more is served as soon as an idle connection has been ended."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with listening(hello) as listener, Client(listener.address) as idle, socket.socket() as coming:
+        assert idle.get("/").body == b"hello"
+        coming.settimeout(10)
+        with socket.socket() as next_one:
+            used_up = next_one.fileno()
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (used_up, hard))
+            coming.connect(listener.address)
+            assert idle.ended()
+            coming.sendall(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
+            assert coming.recv(15) == b"HTTP/1.1 200 OK"
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_draining_ends_the_idle_and_waits_for_the_busy() -> None:
