@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import islice
 
 from app.directory import antientropy, delta
 from app.directory.announcer import Announcer
@@ -27,6 +28,9 @@ from gossip.membership import Member
 SUPPRESS_HOLDERS = 32
 
 _EXPIRY_CHECK_S = 5.0
+#: Gaps that a question about one names besides. Each has questions of its own: when thousands of members come at once
+#: and don't answer, questions that name them all would keep the hub busy for minutes.
+_GAPS_NAMED = 64
 _SLICE = 8  # filters between two chances for other work: some 2 ms
 
 
@@ -210,8 +214,10 @@ class Feed:
             self._effects.append(Fetch(member, What.COMPARE, antientropy.encode_compare(self._vector())))
             return
         everything = ask.reason is Reason.JOIN
-        known = self._vector() if everything else {o: self._known_version(o) for o in self.directory.gaps()}
-        if not everything:
+        if everything:
+            known = self._vector()
+        else:
+            known = {gap: self._known_version(gap) for gap in islice(self.directory.gaps(), _GAPS_NAMED)}
             # versions can be equal where a broadcast is missing
             known[ask.peer] = Version() if self._gap(ask.peer) else self._known_version(ask.peer)
         self._effects.append(Fetch(member, What.FILTERS, antientropy.encode_wanted(known, everything)))

@@ -189,6 +189,16 @@ def test_a_lost_broadcast_is_fetched_at_once() -> None:
     assert bench.after(1.0).fetches() == []
 
 
+def test_a_question_stays_small_however_much_is_missing() -> None:
+    """A thousand members that nothing is known of are asked one by one, not each about all the others."""
+    bench = Bench(A).join(other_feed("a"))
+    for number in range(1000):
+        bench.feed.joined(member(f"n{number}"), bench.now)
+    questions = bench.after(1.0).fetches()
+    assert questions
+    assert all(question.member != A and len(question.body) < 2000 for question in questions)
+
+
 def test_a_lost_broadcast_is_repaired_at_an_equal_version() -> None:
     """A broadcast that claims nothing may be lost too: the owner's filter is asked for whatever its version."""
     peer = other_feed("a", 1)
