@@ -14,8 +14,8 @@ from app.admin import create_admin
 from app.bootstrap import make_bootstrapper
 from app.bootstrap.loop import Bootstrap
 from app.config.config import Config
-from app.content.containerd import ContainerdStore
-from app.content.layout import LayoutStore
+from app.content.containerd.store import ContainerdStore
+from app.content.layout.store import LayoutStore
 from app.content.store import ContentStore, StoreUnavailable
 from app.directory.antientropy import MAX_ANSWER_BYTES
 from app.directory.service import DirectoryService

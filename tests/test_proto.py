@@ -9,7 +9,7 @@ from pathlib import Path
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from grpc_tools import protoc
 
-from app.content import containerd_pb2
+from app.content.containerd import containerd_pb2
 
 _ROOT = Path(__file__).parent.parent
 
@@ -34,4 +34,4 @@ def test_generator_gives_what_is_committed(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHON": sys.executable}
     subprocess.run([_ROOT / "proto" / "generate.sh", tmp_path], check=True, env=environment, timeout=60)
     made = (tmp_path / "containerd_pb2.pyi").read_text()
-    assert made == (_ROOT / "app" / "content" / "containerd_pb2.pyi").read_text()
+    assert made == (_ROOT / "app" / "content" / "containerd" / "containerd_pb2.pyi").read_text()

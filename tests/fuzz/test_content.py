@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.content.layout_index import REF_NAME, parse_index
+from app.content.layout.index import REF_NAME, parse_index
 from app.content.store import Descriptor
 from app.content.walk import MalformedManifest, media_type_of, walk
 from app.key import Digest

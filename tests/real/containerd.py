@@ -13,7 +13,7 @@ from pathlib import Path
 
 import grpc
 
-from app.content.containerd_api import prepare_grpc
+from app.content.containerd.api import prepare_grpc
 from app.content.store import Descriptor
 from app.key import Digest
 from tests.images import TestImage

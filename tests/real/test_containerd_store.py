@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.content.containerd import ContainerdStore
+from app.content.containerd.store import ContainerdStore
 from app.content.store import Descriptor, NotFound, StoreUnavailable, is_known_in
 from app.key import Digest, Key
 from app.metrics import Metrics

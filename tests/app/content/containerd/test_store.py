@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from gevent import socket
 
-from app.content.containerd import ContainerdStore
-from app.content.containerd_api import ContainerdApi, prepare_grpc
+from app.content.containerd.api import ContainerdApi, prepare_grpc
+from app.content.containerd.store import ContainerdStore
 from app.content.store import NotFound, StoreUnavailable
 from app.key import Digest
 from tests.contracts.content_store import RecordingWatcher

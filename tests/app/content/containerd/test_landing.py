@@ -2,7 +2,7 @@
 
 import itertools
 
-from app.content.landing import Landings
+from app.content.containerd.landing import Landings
 from app.key import Digest
 
 A, B = Digest.of(b"a"), Digest.of(b"b")

@@ -9,8 +9,8 @@ import structlog
 from gevent.event import Event
 
 from app.content.blob import BlobFiles
-from app.content.containerd_root import ContentRoot
-from app.content.remote import RemoteContents
+from app.content.containerd.remote import RemoteContents
+from app.content.containerd.root import ContentRoot
 from app.key import Digest
 from tests.images import write_blob
 

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 from app.content.blob import BlobFiles
-from app.content.containerd_api import ContainerdApi, prepare_grpc
-from app.content.containerd_follow import Follower
-from app.content.containerd_root import DEFAULT_ROOT
+from app.content.containerd.api import ContainerdApi, prepare_grpc
+from app.content.containerd.follow import Follower
+from app.content.containerd.ingests import find_ingest
+from app.content.containerd.root import DEFAULT_ROOT
 from app.content.holdings import Holdings
-from app.content.ingests import find_ingest
 from app.content.store import Blob, Descriptor, Image, Ingest, StoreUnavailable, StoreWatcher
 from app.key import Digest, Key
 from app.metrics import Metrics

@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.content.containerd.remote import RemoteContents
 from app.content.inventory import Content
-from app.content.remote import RemoteContents
 from app.content.store import NotFound, StoreUnavailable
 from app.key import Digest
 

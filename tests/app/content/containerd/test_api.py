@@ -4,8 +4,8 @@ import grpc._common
 import pytest
 from google.protobuf.any_pb2 import Any
 
-from app.content import containerd_pb2 as pb
-from app.content.containerd_api import (
+from app.content.containerd import containerd_pb2 as pb
+from app.content.containerd.api import (
     ContentCreated,
     ContentDeleted,
     Event,

@@ -10,8 +10,8 @@ import structlog
 from gevent.queue import Queue
 
 from app.content.blob import BlobFiles
-from app.content.containerd_api import ContentCreated, ContentDeleted, Event, ImageDeleted, ImageList, ImageSet
-from app.content.containerd_follow import Follower
+from app.content.containerd.api import ContentCreated, ContentDeleted, Event, ImageDeleted, ImageList, ImageSet
+from app.content.containerd.follow import Follower
 from app.content.holdings import Holdings
 from app.content.inventory import Content
 from app.content.store import Image, NotFound, StoreUnavailable

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from app.content.layout_index import REF_NAME, parse_index
+from app.content.layout.index import REF_NAME, parse_index
 from app.content.walk import MalformedManifest
 from tests.images import as_json, build_image
 

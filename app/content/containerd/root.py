@@ -12,9 +12,9 @@ import structlog
 from gevent.event import Event
 
 from app.content.blob import ALGORITHMS, BlobFiles, parse_file_name
-from app.content.containerd_api import ContainerdApi
+from app.content.containerd.api import ContainerdApi
+from app.content.containerd.remote import RemoteContents
 from app.content.holdings import ContentReader
-from app.content.remote import RemoteContents
 from app.content.store import StoreUnavailable
 from app.content.watch import DirectoryWatch, FileEvent, Happening
 from app.key import Digest

@@ -1,6 +1,6 @@
 """Content read through containerd, where its files can't be read: slower, and without sendfile, but right."""
 
-from app.content.containerd_api import ContainerdApi
+from app.content.containerd.api import ContainerdApi
 from app.content.store import NotFound, StoreUnavailable
 from app.key import Digest
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from gevent.event import Event
 
-from app.content.containerd_api import ContainerdApi
+from app.content.containerd.api import ContainerdApi
+from app.content.containerd.landing import Landings
 from app.content.inventory import Content
-from app.content.landing import Landings
 from app.content.store import StoreError
 from app.key import Digest
 

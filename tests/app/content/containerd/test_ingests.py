@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from app.content.ingests import find_ingest
+from app.content.containerd.ingests import find_ingest
 from app.key import Digest
 
 DIGEST = Digest.of(b"wanted")

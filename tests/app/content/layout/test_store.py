@@ -7,7 +7,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from app.content.layout import LayoutStore
+from app.content.layout.store import LayoutStore
 from app.content.store import Descriptor, NotFound, StoreUnavailable
 from app.key import Digest, Key
 from app.metrics import Metrics

@@ -15,10 +15,10 @@ import structlog
 from gevent.event import Event
 
 from app.content.blob import is_hollow
-from app.content.containerd_api import ContainerdApi, ContentCreated, ContentDeleted, ImageDeleted, ImageSet
-from app.content.containerd_api import Event as ContainerdEvent
-from app.content.containerd_landing import LandingQuestions
-from app.content.containerd_root import ContentRoot
+from app.content.containerd.api import ContainerdApi, ContentCreated, ContentDeleted, ImageDeleted, ImageSet
+from app.content.containerd.api import Event as ContainerdEvent
+from app.content.containerd.questions import LandingQuestions
+from app.content.containerd.root import ContentRoot
 from app.content.holdings import Holdings
 from app.content.inventory import Content
 from app.content.store import NotFound, StoreError

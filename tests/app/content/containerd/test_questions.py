@@ -2,7 +2,7 @@
 
 import gevent
 
-from app.content.containerd_landing import LandingQuestions
+from app.content.containerd.questions import LandingQuestions
 from app.content.inventory import Content
 from app.content.store import NotFound
 from app.key import Digest

@@ -19,7 +19,7 @@ from gevent.lock import BoundedSemaphore
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.message import Message
 
-from app.content import containerd_pb2 as pb
+from app.content.containerd import containerd_pb2 as pb
 from app.content.inventory import Content
 from app.content.store import Descriptor, Image, NotFound, StoreUnavailable
 from app.key import Digest, InvalidName

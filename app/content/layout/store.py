@@ -17,7 +17,7 @@ from gevent.event import Event
 from app.content.blob import ALGORITHMS, BlobFiles, is_hollow
 from app.content.holdings import Holdings
 from app.content.inventory import Content
-from app.content.layout_index import MAX_INDEX_BYTES, LayoutNames, parse_index
+from app.content.layout.index import MAX_INDEX_BYTES, LayoutNames, parse_index
 from app.content.store import Blob, Descriptor, Image, Ingest, StoreUnavailable, StoreWatcher
 from app.content.walk import MalformedManifest
 from app.content.watch import DirectoryWatch
