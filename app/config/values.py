@@ -153,7 +153,7 @@ def ip_address(text: str) -> str:
     """One IPv4 or IPv6 address that others can reach."""
     address = _ip(text.removeprefix("[").removesuffix("]"))
     parsed = ipaddress.ip_address(address)
-    if parsed.is_unspecified or parsed.is_multicast:
+    if parsed.is_unspecified or parsed.is_multicast or address == "255.255.255.255":
         raise ValueError("is no address that others can reach: write one of this machine's own, see `ip address`")
     return address
 

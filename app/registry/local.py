@@ -11,6 +11,7 @@ from app.metrics import Metrics
 from app.registry.at_rest import AtRest
 from app.registry.file_body import FileBody
 from app.source import Body, Kind, Query, SourceGone, Span
+from app.verify import SMALL_BYTES
 
 log = structlog.get_logger()
 
@@ -26,7 +27,10 @@ class LocalSource:
         self._at_rest = AtRest()
 
     def find(self, query: Query) -> "LocalContent | None":
-        """See `Source`. A manifest whose media type nobody knows is not found: the client would guess wrong."""
+        """See `Source`. A manifest whose media type nobody knows is not found: the client would guess wrong.
+
+        Nor is small content with wrong bytes: a HEAD that says yes before a GET that says no would win races of probes.
+        """
         try:
             descriptor, updated_at = self._look_up(query)
         except NotFound:
@@ -35,6 +39,8 @@ class LocalSource:
             log.warning("store can't be asked", key=str(query.key), reason=str(error))
             return None
         if query.kind is Kind.MANIFEST and descriptor.media_type not in MANIFEST_TYPES:
+            return None
+        if descriptor.size <= SMALL_BYTES and not self._is_right(descriptor):
             return None
         return LocalContent(self, descriptor, updated_at)
 
@@ -58,6 +64,14 @@ class LocalSource:
             blob.close()
             raise
         return FileBody(blob, span)
+
+    def _is_right(self, descriptor: Descriptor) -> bool:
+        try:
+            self.open(descriptor, Span(0, descriptor.size)).close()
+        except SourceGone as gone:
+            log.debug("content not found after all", digest=str(descriptor.digest), reason=str(gone))
+            return False
+        return True
 
     def _check(self, descriptor: Descriptor, blob: Blob) -> None:
         if blob.size != descriptor.size:

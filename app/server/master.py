@@ -29,6 +29,8 @@ _GRACE_S = 4
 #: A worker whose hub does not turn for so long is replaced.
 _HANG_S = 30
 _MAX_CONNECTIONS = 1000
+#: containerd sends some ten of at most 8 KiB; a thousand slow heads must not fill the memory.
+_MAX_HEADER_FIELDS = 32
 #: Two for each connection and its blob or peer, and the rest.
 _DESCRIPTORS = 16384
 
@@ -120,6 +122,7 @@ class _GunicornApplication(BaseApplication):  # type: ignore[misc]  # gunicorn i
             "graceful_timeout": math.ceil(self._config.drain_timeout_s) + _GRACE_S,
             "worker_tmp_dir": "/dev/shm" if Path("/dev/shm").is_dir() else None,  # noqa: S108  - the heartbeat file
             "http_parser": "python",
+            "limit_request_fields": _MAX_HEADER_FIELDS,
             "forwarded_allow_ips": "",
             "control_socket_disable": True,
             "accesslog": None,

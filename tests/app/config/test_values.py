@@ -111,7 +111,7 @@ def test_what_is_no_listen_address_is_refused_with_the_remedy(text: str, remedy:
         values.listen_address(text)
 
 
-@pytest.mark.parametrize("text", ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "node-1", ""])
+@pytest.mark.parametrize("text", ["0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1", "node-1", ""])
 def test_an_address_that_nobody_can_reach_is_not_advertised(text: str) -> None:
     """Wildcards, multicast and names are refused."""
     with pytest.raises(ValueError, match="write one"):

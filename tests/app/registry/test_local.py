@@ -9,6 +9,7 @@ from app.media_types import OCI_MANIFEST
 from app.metrics import Metrics
 from app.registry.local import LocalSource
 from app.source import Kind, Query, SourceGone, Span
+from app.verify import SMALL_BYTES
 from tests.fake_store import FakeStore, MemoryBlob
 from tests.images import build_image
 
@@ -97,23 +98,39 @@ def test_content_that_went_meanwhile_is_gone() -> None:
         content.open(Span(0, 5))
 
 
-def test_a_file_of_another_size_is_gone() -> None:
-    """Content-Length has been decided by what the store knew."""
+def test_a_small_file_of_another_size_is_not_found() -> None:
+    """What the store knew of it is not what could be served."""
     store = ShrunkenStore()
-    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(store.put_blob(b"a longer layer"))))
+    source = LocalSource(store, Metrics())
+    assert source.find(query(Kind.BLOB, str(store.put_blob(b"a longer layer")))) is None
+
+
+def test_a_large_file_of_another_size_is_gone() -> None:
+    """Content-Length has been decided by what the store knew; large files are not looked at before they are opened."""
+    store = ShrunkenStore()
+    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(store.put_blob(bytes(SMALL_BYTES + 1)))))
     assert content is not None
     with pytest.raises(SourceGone, match="5 bytes"):
         content.open(Span(0, 14))
 
 
-def test_damaged_content_is_gone_and_counted() -> None:
-    """The log tells the operator what to do."""
+def test_damaged_content_is_not_found_and_counted() -> None:
+    """A HEAD and a GET get the same answer, and the log tells the operator what to do."""
     store, metrics = FakeStore(), Metrics()
     digest = store.put_blob(b"right")
     store._memory.contents[digest] = b"wrong"
-    content = LocalSource(store, metrics).find(query(Kind.BLOB, str(digest)))
-    assert content is not None
-    with capture_logs() as logs, pytest.raises(SourceGone):
-        content.open(Span(0, 5))
-    assert [line["log_level"] for line in logs] == ["error"]
+    with capture_logs() as logs:
+        assert LocalSource(store, metrics).find(query(Kind.BLOB, str(digest))) is None
+    assert [line["log_level"] for line in logs] == ["error", "debug"]
     assert metrics.registry.get_sample_value("rykte_verification_failures_total", {"source": "local"}) == 1
+
+
+def test_content_that_changes_after_it_was_found_is_gone() -> None:
+    """The file is looked at again when it is opened, if it is another one by then."""
+    store = FakeStore()
+    digest = store.put_blob(b"right")
+    content = LocalSource(store, Metrics()).find(query(Kind.BLOB, str(digest)))
+    assert content is not None
+    store._memory.contents[digest] = b"wrong!"
+    with pytest.raises(SourceGone):
+        content.open(Span(0, 5))
