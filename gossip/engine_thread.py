@@ -13,8 +13,16 @@ from gevent.pool import Group
 from gossip.errors import GossipError
 from gossip.mailbox import Mailbox
 from gossip.membership import Member, Membership
-from gossip.reporting import MemberReport, Report
-from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated, Notice, Received
+from gossip.swim.effects import (
+    MemberFailed,
+    MemberJoined,
+    MemberLeft,
+    MemberReport,
+    MemberUpdated,
+    Notice,
+    Received,
+    Report,
+)
 
 #: Payloads and lines for the log that wait for the app's hub; more are dropped. 4,096 x 460 bytes are 2 MB, and
 #: a cluster of 1,000 says less than 100 a second.

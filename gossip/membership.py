@@ -31,6 +31,11 @@ class MemberState(Enum):
         """Whether a member in this state can be talked to."""
         return self is MemberState.ALIVE or self is MemberState.SUSPECT
 
+    @property
+    def absent(self) -> bool:
+        """Whether a member in this state is only remembered; one that is LEAVING still answers."""
+        return self is MemberState.LEFT or self is MemberState.FAILED
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

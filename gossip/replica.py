@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from gossip.membership import Member, MemberState
-from gossip.reporting import MemberReport
-from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated
-
-_GONE = frozenset({MemberState.LEFT, MemberState.FAILED})
+from gossip.swim.effects import MemberFailed, MemberReport
+from gossip.swim.roster import announcement
 
 
 class Replica:
@@ -43,7 +41,7 @@ class Replica:
         missed = [missing for member in members if (missing := self._difference(member)) is not None]
         present = {member.name for member in members}
         for name, known in self._members.items():
-            if name not in present and known.state not in _GONE:
+            if name not in present and not known.state.absent:
                 # Reaped before we heard how it went. Failed is the careful guess: it doesn't rule out a return.
                 missed.append(MemberFailed(replace(known, state=MemberState.FAILED)))
         self._members = {member.name: member for member in members}
@@ -53,11 +51,6 @@ class Replica:
 
     def _difference(self, member: Member) -> MemberReport | None:
         known = self._members.get(member.name)
-        if member == known or member.name == self._local:
-            return None
-        was_there = known is not None and known.state not in _GONE
-        if member.state not in _GONE:
-            return MemberUpdated(member) if was_there else MemberJoined(member)
-        if known is None or known.state is member.state:
-            return None  # came and went unseen, or is as gone as before
-        return MemberLeft(member) if member.state is MemberState.LEFT else MemberFailed(member)
+        if member.name == self._local or (known is None and member.state.absent):
+            return None  # ourselves, or somebody who came and went unseen
+        return announcement(known, member)

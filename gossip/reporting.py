@@ -1,10 +1,7 @@
-"""What an engine has to report, as values, and how a listener is told. Shared by all drivers of a core."""
+"""How a listener is told what an engine has to report. Shared by all drivers of a core."""
 
 from gossip.membership import MembershipListener
-from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated, Received
-
-MemberReport = MemberJoined | MemberUpdated | MemberLeft | MemberFailed
-Report = MemberReport | Received
+from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated, Received, Report
 
 
 def report(listener: MembershipListener, happened: Report) -> None:

@@ -9,19 +9,15 @@ from itertools import count
 from random import Random
 
 from gossip.membership import Member, MembershipListener
+from gossip.reporting import report
 from gossip.swim.effects import (
     Address,
     CloseStream,
     Effect,
     JoinFinished,
     LeaveFinished,
-    MemberFailed,
-    MemberJoined,
-    MemberLeft,
-    MemberUpdated,
     Notice,
     OpenStream,
-    Received,
     SendDatagram,
     WriteStream,
 )
@@ -218,20 +214,5 @@ class SimulatedMembership:
             case Notice():
                 self._notify(effect)
             case _:
-                self._tell(effect)
-
-    def _tell(self, effect: MemberJoined | MemberUpdated | MemberLeft | MemberFailed | Received) -> None:
-        listener = self._listener
-        match effect:
-            case _ if listener is None:
-                pass  # stopped while these effects were carried out
-            case MemberJoined(member):
-                listener.joined(member)
-            case MemberUpdated(member):
-                listener.updated(member)
-            case MemberLeft(member):
-                listener.left(member)
-            case MemberFailed(member):
-                listener.failed(member)
-            case Received(topic, payload):
-                listener.received(topic, payload)
+                if self._listener is not None:  # not stopped while these effects were carried out
+                    report(self._listener, effect)

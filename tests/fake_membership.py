@@ -10,7 +10,6 @@ from itertools import count
 from gossip.errors import Unreachable, UsageError
 from gossip.membership import MAX_PAYLOAD_BYTES, Member, MembershipListener, MemberState
 
-_ABSENT = (MemberState.LEFT, MemberState.FAILED)
 _MAX_TAG_BYTES = 512
 
 
@@ -49,7 +48,7 @@ class FakeCluster:
 
     def others(self, node: "FakeMembership") -> "list[FakeMembership]":
         """The running nodes that `node` holds for present."""
-        present = [member.name for member in node.members() if member.state not in _ABSENT]
+        present = [member.name for member in node.members() if not member.state.absent]
         return [other for other in self._running.values() if other is not node and other.name in present]
 
     def tell(self, call: Callable[[], None]) -> None:
@@ -133,7 +132,7 @@ class FakeMembership:
         """Take over what is told of a member, and tell the listener what is new in it."""
         before = self._members.get(member.name)
         self._members[member.name] = member
-        was_absent = before is None or before.state in _ABSENT
+        was_absent = before is None or before.state.absent
         if before == member:
             return
         if member.state is MemberState.LEFT:

@@ -59,10 +59,18 @@ class MemberFailed:
     member: Member
 
 
+#: What may happen to a member.
+MemberReport = MemberJoined | MemberUpdated | MemberLeft | MemberFailed
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     topic: str
     payload: bytes
+
+
+#: What is told to the engine's user.
+Report = MemberReport | Received
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +96,4 @@ class Notice:
     fields: tuple[tuple[str, str | int | float], ...] = ()
 
 
-Effect = (
-    SendDatagram
-    | OpenStream
-    | WriteStream
-    | CloseStream
-    | MemberJoined
-    | MemberUpdated
-    | MemberLeft
-    | MemberFailed
-    | Received
-    | JoinFinished
-    | LeaveFinished
-    | Notice
-)
+Effect = SendDatagram | OpenStream | WriteStream | CloseStream | Report | JoinFinished | LeaveFinished | Notice

@@ -43,9 +43,12 @@ class Responder:
             self._dissemination.send(self._return_address(ping, sender), [codec.encode(Ack(ping.seq_no))])
 
     def indirect_ping(self, request: IndirectPing, sender: Address, now: float) -> None:
-        """Ping a member for somebody; ack when it answers, nack (if wanted) when it does not in time."""
+        """Ping a member for somebody; ack when it answers, nack (if wanted) when it does not in time.
+
+        Nodes of memberlist's protocol 1 give no port.
+        """
         target = self._table.get(request.node)
-        if target is None or (request.target, request.port) != (target.addr, target.port):
+        if target is None or request.target != target.addr or request.port not in (target.port, 0):
             return
         if len(self._requests) >= self._settings.relay_limit:
             return

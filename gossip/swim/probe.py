@@ -34,8 +34,9 @@ class Verdict:
 def verdict(stream_answered: bool, nacks_expected: int, nacks_received: int) -> Verdict:
     """The end of a probe that got no ack.
 
-    An answer by stream saves the target: only its datagrams are lost. Otherwise every missing nack speaks
-    against us, since the helpers are not all dead; without helpers that send nacks the failure itself does.
+    An answer by stream saves the target: only its datagrams are lost, whichever of us two loses them (memberlist takes
+    it for good news of ourselves). Otherwise every missing nack speaks against us, since the helpers are not all dead;
+    without helpers that send nacks the failure itself does.
     """
     if stream_answered:
         return Verdict(suspect=False, health_delta=0)
@@ -55,10 +56,14 @@ class SequenceNumbers:
 
 @dataclass(slots=True)
 class _Probe:
-    """The probe that is under way; `timer` is the next step's."""
+    """The probe that is under way; `timer` is the next step's.
+
+    `incarnation` is the target's when it was pinged: one that it raised since is a sign of life, and not accused.
+    """
 
     seq_no: int
     target: Record
+    incarnation: int
     interval_s: float
     timer: Timer
     stream: int = 0
@@ -135,7 +140,7 @@ class Prober:
         seq_no = self._sequence.next()
         timer = self._timers.at(now + self._settings.probe_timeout_s, self._ask_others)
         interval_s = self._health.stretch(self._settings.probe_interval_s)
-        self._probe = _Probe(seq_no, target, interval_s, timer)
+        self._probe = _Probe(seq_no, target, target.incarnation, interval_s, timer)
         messages: list[Message] = [self._ping_message(target.name, seq_no)]
         if target.state is WireState.SUSPECT:  # tell it at once, so that it can refute (Lifeguard's buddy system)
             messages.append(Suspect(target.incarnation, target.name, self._own.name))
@@ -181,7 +186,7 @@ class Prober:
         self._health.change(result.health_delta)
         name = probe.target.name
         if result.suspect:
-            self._suspect(Suspect(probe.target.incarnation, name, self._own.name), now)
+            self._suspect(Suspect(probe.incarnation, name, self._own.name), now)
         else:
             self._outbox.complain("member answers streams but no datagrams", now, member=name)
 

@@ -10,21 +10,19 @@ from dataclasses import dataclass
 from gossip.errors import WireError
 from gossip.membership import Member, MemberState
 from gossip.swim.context import Context
-from gossip.swim.effects import Address, Effect, MemberFailed, MemberJoined, MemberLeft, MemberUpdated
+from gossip.swim.effects import Address, MemberFailed, MemberJoined, MemberLeft, MemberReport, MemberUpdated
 from gossip.wire.serf import decode_tags
 
-_ABSENT = (MemberState.LEFT, MemberState.FAILED)
 
-
-def announcement(before: Member | None, after: Member) -> Effect | None:
+def announcement(before: Member | None, after: Member) -> MemberReport | None:
     """What the user has to hear when a member changes from `before` (None: unknown) to `after`.
 
     Joined: from absent to present. Left and failed: by the new state. Updated: anything else that differs.
     """
     if before == after:
         return None
-    if after.state not in _ABSENT:
-        returned = before is None or before.state in _ABSENT
+    if not after.state.absent:
+        returned = before is None or before.state.absent
         return MemberJoined(after) if returned else MemberUpdated(after)
     if before is not None and before.state is after.state:
         return None
@@ -89,7 +87,7 @@ class Roster:
             if intent is not None:
                 entry.ltime = intent.ltime
             self._set(entry, MemberState.LEAVING if intent is not None and intent.leaving else MemberState.ALIVE, now)
-        elif entry.status in _ABSENT:
+        elif entry.status.absent:
             self._set(entry, MemberState.ALIVE, now)
         if meta != entry.meta:
             entry.meta, entry.tags = meta, self._tags(meta, name, now)
@@ -134,7 +132,7 @@ class Roster:
         elif entry.status is MemberState.FAILED:
             self._set(entry, MemberState.LEFT, now)
         self._publish(name, entry)
-        if prune and entry.status in _ABSENT and name != self._own_name:
+        if prune and entry.status.absent and name != self._own_name:
             del self._entries[name]
         return True
 
@@ -164,7 +162,7 @@ class Roster:
     def _make_room(self) -> None:
         """If the roster is full, forget the absent member that arrived first; the table bounds the present ones."""
         if len(self._entries) >= self._settings.member_limit:
-            absent = (name for name, entry in self._entries.items() if entry.status in _ABSENT)
+            absent = (name for name, entry in self._entries.items() if entry.status.absent)
             oldest = next((name for name in absent if name != self._own_name), None)
             if oldest is not None:
                 del self._entries[oldest]

@@ -48,20 +48,23 @@ class Sync:
         self._rng = context.rng
         self._timers = context.timers
         self._outbox = context.outbox
-        self._tick: Timer | None = None
+        self._tick: Timer | None = None  # None: not started, or stopped
 
     def start(self, now: float) -> None:
         """Begin after a random part of an interval."""
-        self._again(self._rng.random() * self._settings.push_pull_interval_s, now)
+        self._next_in(self._rng.random() * self._settings.push_pull_interval_s, now)
 
     def soon(self, now: float) -> None:
-        """Make the next one early: what was merged just now may be incomplete."""
-        self._again(self._rng.random() * self._settings.push_pull_after_join_s, now)
+        """Make the next one early: what was merged just now may be incomplete. Nothing after `stop`."""
+        if self._tick is not None:
+            self._tick.cancel()
+            self._next_in(self._rng.random() * self._settings.push_pull_after_join_s, now)
 
     def stop(self) -> None:
         """Make no more of our own accord."""
         if self._tick is not None:
             self._tick.cancel()
+            self._tick = None
 
     def with_member(self, to: Address, join: bool, done: Callable[[str, float], None], now: float) -> None:
         """Push/pull with the node at `to`; `done(reason, now)` tells why it failed, or an empty text."""
@@ -84,20 +87,17 @@ class Sync:
         self._merge(request, now)
         return state
 
-    def _again(self, delay_s: float, now: float) -> None:
-        if self._tick is not None:
-            self._tick.cancel()
+    def _next_in(self, delay_s: float, now: float) -> None:
         self._tick = self._timers.at(now + delay_s, self._periodic)
 
     def _periodic(self, now: float) -> None:
-        self._again(self._settings.push_pull_interval_s * self._settings.push_pull_scale(len(self._table)), now)
+        known = len(self._table)
+        self._next_in(self._settings.push_pull_interval_s * self._settings.push_pull_scale(known), now)
         own = self._own
         partners = self._table.choose(1, lambda record: record.state is WireState.ALIVE and record is not own)
         if not partners:
             return
         partner = partners[0]
-
-        known = len(self._table)
 
         def done(reason: str, now: float) -> None:
             if reason:

@@ -31,9 +31,8 @@ def speakable(versions: Versions) -> bool:
         return False
     ours = SERF_VERSIONS
     return all(
-        versions[lowest] <= ours[current] <= versions[highest]
+        0 < versions[lowest] <= ours[current] <= versions[highest]
         and ours[lowest] <= versions[current] <= ours[highest]
-        and versions[highest] > 0
         for lowest, highest, current in ((0, 1, 2), (3, 4, 5))
     )
 
@@ -156,7 +155,7 @@ class View:
 
     def _may_move(self, record: Record, claim: Alive, now: float) -> bool:
         """Only who said good-bye may come back at another address; then the incarnation does not count."""
-        if record.state is WireState.LEFT and record is not self._own and speakable(claim.versions):
+        if record.state is WireState.LEFT and record is not self._own and claim.port != 0:
             return True
         if claim.incarnation >= record.incarnation:
             host, port = record.address

@@ -5,7 +5,7 @@ Read: every form of text, bytes and integers, nil for an empty value, missing fi
 unknown fields skipped; these leniencies are the ones of the Go codecs (go-msgpack 0.5 and 2.1).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgpack
@@ -43,11 +43,19 @@ def pack(value: object) -> bytes:
     return packed
 
 
-def unpack(data: bytes | memoryview) -> tuple[Any, bytes]:
-    """The first object in `data` and the bytes behind it. Raises `WireError`."""
+def unpack(
+    data: bytes | memoryview, max_items: int = MAX_FLAT_ITEMS, hook: Callable[[Any], Any] | None = None
+) -> tuple[Any, bytes]:
+    """The first object in `data` and the bytes behind it; `hook` sees each container in it. Raises `WireError`."""
     try:
         value = msgpack.unpackb(
-            data, raw=True, strict_map_key=False, max_array_len=MAX_FLAT_ITEMS, max_map_len=MAX_FLAT_ITEMS
+            data,
+            raw=True,
+            strict_map_key=False,
+            object_hook=hook,
+            list_hook=hook,
+            max_array_len=max_items,
+            max_map_len=max_items,
         )
     except msgpack.ExtraData as extra:
         return extra.unpacked, bytes(extra.extra)
@@ -79,21 +87,7 @@ def unpack_table(data: bytes | memoryview) -> Fields:
             raise ValueError(f"more than {MAX_CONTAINERS} arrays and maps")
         return container
 
-    try:
-        value = msgpack.unpackb(
-            data,
-            raw=True,
-            strict_map_key=False,
-            object_hook=counted,
-            list_hook=counted,
-            max_array_len=MAX_TABLE_ITEMS,
-            max_map_len=MAX_TABLE_ITEMS,
-        )
-    except msgpack.ExtraData as extra:
-        value = extra.unpacked
-    except MSGPACK_ERRORS as error:
-        raise WireError(f"no msgpack object: {error}") from error
-    return as_fields(value)
+    return as_fields(unpack(data, MAX_TABLE_ITEMS, counted)[0])
 
 
 def uint(fields: Fields, key: bytes, bits: int) -> int:

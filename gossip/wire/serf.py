@@ -11,7 +11,6 @@ from typing import Any
 from gossip.errors import UsageError, WireError
 from gossip.wire.fields import (
     MAX_META_BYTES,
-    MAX_NAME_BYTES,
     Fields,
     address,
     array,
@@ -43,8 +42,8 @@ from gossip.wire.messages import (
 MAX_TAGS_BYTES = 512
 
 _TAGS_MAGIC = b"\xff"
-#: The name of an event or query: agents can be set to let name and payload take this much.
-_MAX_EVENT_NAME_BYTES = 9216
+#: An event or query as a whole: agents can be set to let it take this much, and any part of it may be all of it.
+_MAX_EVENT_BYTES = 9216
 #: Lamport times. Go counts in 64 bits.
 _LTIME_BITS = 64
 
@@ -173,7 +172,7 @@ def _read_join(fields: Fields) -> JoinIntent:
 def _read_event(fields: Fields) -> UserEvent:
     return UserEvent(
         ltime=_ltime(fields, b"LTime"),
-        name=text(fields, b"Name", _MAX_EVENT_NAME_BYTES),
+        name=text(fields, b"Name", _MAX_EVENT_BYTES),
         payload=raw(fields, b"Payload"),
         coalesce=boolean(fields, b"CC"),
     )
@@ -194,7 +193,7 @@ def _read_state(fields: Fields) -> SerfState:
 def _read_row(row: Fields) -> tuple[int, tuple[tuple[str, bytes], ...]]:
     events = (as_fields(event) for event in array(row, b"Events"))
     return _ltime(row, b"LTime"), tuple(
-        (text(event, b"Name", _MAX_EVENT_NAME_BYTES), raw(event, b"Payload")) for event in events
+        (text(event, b"Name", _MAX_EVENT_BYTES), raw(event, b"Payload")) for event in events
     )
 
 
@@ -205,11 +204,11 @@ def _read_query(fields: Fields) -> Query:
         addr=address(fields, b"Addr"),
         port=uint(fields, b"Port", 16),
         source_node=text(fields, b"SourceNode"),
-        filters=tuple(as_raw(entry, b"a filter", MAX_NAME_BYTES) for entry in array(fields, b"Filters")),
+        filters=tuple(as_raw(entry, b"a filter", _MAX_EVENT_BYTES) for entry in array(fields, b"Filters")),
         flags=uint(fields, b"Flags", 32),
         relay_factor=uint(fields, b"RelayFactor", 8),
         timeout_ns=uint(fields, b"Timeout", 63),
-        name=text(fields, b"Name", _MAX_EVENT_NAME_BYTES),
+        name=text(fields, b"Name", _MAX_EVENT_BYTES),
         payload=raw(fields, b"Payload"),
     )
 

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 
 from gossip.membership import Member, MemberState
 from gossip.replica import Replica
-from gossip.reporting import MemberReport
-from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated
+from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberReport, MemberUpdated
 
 ALIVE, SUSPECT, LEFT, FAILED = MemberState.ALIVE, MemberState.SUSPECT, MemberState.LEFT, MemberState.FAILED
 LOCAL = Member("local", "10.0.0.1", 7946, ALIVE, {"zone": "a"})

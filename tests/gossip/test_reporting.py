@@ -3,8 +3,8 @@
 import pytest
 
 from gossip.membership import Member, MemberState
-from gossip.reporting import Report, report
-from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated, Received
+from gossip.reporting import report
+from gossip.swim.effects import MemberFailed, MemberJoined, MemberLeft, MemberUpdated, Received, Report
 from tests.contracts.membership import Recorder
 
 MEMBER = Member("m", "10.0.0.1", 7946, MemberState.ALIVE)

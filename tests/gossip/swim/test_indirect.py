@@ -47,6 +47,11 @@ def test_nobody_makes_us_answer_a_third_party(core: Core, name: str) -> None:
     assert sent(core.hear(ping, sender=STRANGER)) == [(STRANGER, Ack(7))]
 
 
+def test_indirect_ping_without_a_port(core: Core) -> None:
+    """Old nodes name the address only; it stands for the member there."""
+    assert [to for to, _ in sent(core.hear(replace(request(), port=0)))] == [address_of("m2")]
+
+
 def test_indirect_ping_that_is_answered(core: Core) -> None:
     """We ping with a number of our own, and pass the ack on under the requester's; no nack follows."""
     ((to, ping),) = sent(core.hear(request()))

@@ -52,7 +52,7 @@ def test_time_runs_out() -> None:
 
 
 def test_join_that_ends_while_leaving_is_not_announced() -> None:
-    """A join under way when the leave began does not take the leave back."""
+    """A join under way when the leave began does not take the leave back, and no push/pull follows it."""
     core = Core(QUIET, *MANY)
     core.swim.join(1, [("10.0.50.2", 7946)], core.now)
     (call,) = opened(core.swim.effects())
@@ -62,6 +62,7 @@ def test_join_that_ends_while_leaving_is_not_announced() -> None:
     effects += core.swim.effects() + core.after(1)
     assert [message for message in told(effects) if isinstance(message, JoinIntent)] == []
     assert core.state(ME) is MemberState.LEFT
+    assert opened(core.after(20_000)) == []
 
 
 def test_leaving_twice() -> None:

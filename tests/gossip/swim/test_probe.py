@@ -136,6 +136,15 @@ def test_poor_health_gives_more_time() -> None:
     assert MemberState.SUSPECT in [core.state(name) for name in FIVE]
 
 
+def test_sign_of_life_during_a_probe() -> None:
+    """Who raised its incarnation after it was pinged is there: the missing ack is no reason to accuse it."""
+    core, _ = silent_probe()
+    core.after(0.7)
+    core.hear(alive("m1", 2))
+    core.after(0.5)
+    assert core.state("m1") is MemberState.ALIVE
+
+
 def test_suspect_is_told_in_its_ping() -> None:
     """A suspect is pinged together with the accusation, so that it can refute at once."""
     core = Core(QUIET, *FIVE)

@@ -61,6 +61,7 @@ def test_unacceptable_newcomer(claim: Alive) -> None:
         ((1, 2, 2, 2, 5, 2), True),
         ((3, 5, 3, 2, 5, 5), False),  # does not understand what we speak
         ((1, 9, 9, 2, 5, 5), False),  # speaks what we don't understand
+        ((0, 5, 2, 2, 5, 5), False),  # stock nodes ignore it
         ((1, 5, 2), False),
     ],
 )
@@ -193,7 +194,9 @@ def test_name_is_bound_to_its_address() -> None:
     assert core.table()["m1"].addr == b"\x0a\0\1\2"
     core.hear(Dead(1, "m1", "m2"), moved("m1", 9))
     assert core.table()["m1"].state is WireState.DEAD
-    core.hear(Dead(3, "m2", "m2"), moved("m2", 1))
+    core.hear(Dead(3, "m2", "m2"), replace(moved("m2", 4), port=0), replace(moved("m2", 4), versions=()))
+    assert core.table()["m2"].state is WireState.LEFT
+    core.hear(moved("m2", 1))
     assert (core.table()["m2"].addr, core.table()["m2"].state) == (b"\x0a\x63\x63\x63", WireState.ALIVE)
 
 
@@ -280,7 +283,7 @@ class TableMachine(RuleBasedStateMachine):
         for name, announced in self.announced.items():
             assert self.core.state(name) in (announced, None)
             if self.core.state(name) is None:
-                assert announced in (MemberState.FAILED, MemberState.LEFT)
+                assert announced.absent
 
     @invariant()
     def incarnations_only_grow(self) -> None:
@@ -294,7 +297,7 @@ class TableMachine(RuleBasedStateMachine):
         for effect in effects:
             member = getattr(effect, "member", None)
             if member is not None:
-                absent = self.announced[member.name] in (MemberState.FAILED, MemberState.LEFT)
+                absent = self.announced[member.name].absent
                 assert isinstance(effect, MemberJoined) == (absent and member.state is not MemberState.LEFT)
                 self.announced[member.name] = member.state
 

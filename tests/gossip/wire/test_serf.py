@@ -68,6 +68,13 @@ def test_stock_messages_mean_what_was_done(name: str, messages: list[SerfMessage
     assert [serf.decode_serf(payload) for payload in user_messages(f"serf-0.9.4/{name}")] == messages
 
 
+def test_filter_of_many_names() -> None:
+    """A query for a hundred nodes, by their names, is a query like any other."""
+    names = b"\x00" + msgpack.packb([f"node-{number:04}" for number in range(100)])
+    query = Query(1, 2, AGENT, 7946, "stock1", (names,), 0, 0, 1, "uptime", b"")
+    assert serf.decode_serf(serf.encode_serf(query)) == query
+
+
 def test_a_stock_push_pull_state_is_read() -> None:
     """The 512 empty event slots that an agent sends are no events."""
     message = StreamDecoder().feed(golden("serf-0.9.4/stream-pushpull"))
