@@ -76,6 +76,7 @@ class ThreadedMembership:
         self._numbers = count(1)
         self._waiting: dict[int, tuple[AsyncResult[Any], object]] = {}
         self._dropping = False
+        self._stopping = False
         self._started: AsyncResult[None] = AsyncResult()
         self._thread_end = get_original("_thread", "allocate_lock")()
 
@@ -152,6 +153,7 @@ class ThreadedMembership:
         """See `Membership.stop`. Waits until the thread has ended."""
         if self._mailbox is None or self._reader is None:
             return
+        self._stopping = True  # for an engine that is still starting: told as soon as it can hear
         if self._inbox is not None:
             self._inbox.post(Stop())
         give_up_at = time.monotonic() + _END_PATIENCE_S
@@ -181,18 +183,19 @@ class ThreadedMembership:
         while True:
             item = mailbox.take()
             handled += 1
-            if item is None or handled % _BATCH == 0:
-                self._tell_losses(reporter)
-            if item is None:
-                mailbox.wait()
-                continue
+            rest = handled % _BATCH == 0
             try:
-                self._handle(item)
+                if item is None or rest:
+                    self._tell_losses(reporter)
+                if item is not None:
+                    self._handle(item)
             except Exception as error:  # noqa: BLE001 (the root; a listener must not raise)
                 self._notify(Notice("error", "membership listener failed", (("error", repr(error)),)))
             if isinstance(item, Ended):
                 return
-            if handled % _BATCH == 0:
+            if item is None:
+                mailbox.wait()
+            elif rest:
                 gevent.sleep(0)
 
     def _tell_losses(self, reporter: Reporter) -> None:
@@ -220,6 +223,8 @@ class ThreadedMembership:
                 self._answered(number, value, error)
             case Started(engine, inbox, members, local):
                 self._engine, self._inbox, self._replica = engine, inbox, Replica(members, local)
+                if self._stopping:
+                    inbox.post(Stop())
                 self._started.set()
             case Ended(error, inbox):
                 self._ended(error, inbox)

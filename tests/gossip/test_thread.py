@@ -8,7 +8,7 @@ import pytest
 
 from gossip.engine_thread import Engine
 from gossip.errors import Unreachable, UsageError
-from gossip.membership import Member, Membership, MemberState
+from gossip.membership import Member, Membership, MembershipListener, MemberState
 from gossip.swim.effects import Notice
 from gossip.swim.protocol import LocalNode
 from gossip.thread import ThreadedMembership
@@ -168,3 +168,50 @@ def test_a_listener_that_raises_is_noticed(fake: Fake) -> None:
     fake.engine.listener.joined(Member("next", "10.0.0.2", PORT, MemberState.ALIVE))
     wait(lambda: fake.recorder.count("joined", "next") == 1)
     assert fake.notices.events() == ["membership listener failed"]
+
+
+def test_a_listener_that_raises_on_a_loss_is_noticed(fake: Fake) -> None:
+    """Nor does an error in `lost`, which comes between the reports, end the hearing of them."""
+
+    def broken() -> None:
+        raise RuntimeError("broken listener")
+
+    fake.recorder.lost = broken  # type: ignore[method-assign]
+    fake.engine.listener.lost()
+    wait(lambda: fake.notices.events() == ["membership listener failed"])
+    fake.engine.listener.joined(Member("next", "10.0.0.2", PORT, MemberState.ALIVE))
+    wait(lambda: fake.recorder.count("joined", "next") == 1)
+
+
+class SlowEngine(FakeEngine):
+    """Its start takes until `hold` is taken away."""
+
+    def start(self, listener: MembershipListener) -> None:
+        while self.hold:
+            gevent.sleep(0.001)
+        super().start(listener)
+
+
+def test_stop_while_starting() -> None:
+    """Who stops before the start is through does not wait for longer than that takes; twice at once is once."""
+    engines: list[SlowEngine] = []
+
+    def make(notify: Callable[[Notice], None]) -> Engine:
+        engine = SlowEngine(notify)
+        engine.hold = True
+        engines.append(engine)
+        return engine
+
+    notices = Notices()
+    node = ThreadedMembership(make, notify=notices)
+    starting = gevent.spawn(node.start, Recorder())
+    wait(lambda: bool(engines))
+    stopping = [gevent.spawn(node.stop) for _ in range(2)]
+    gevent.sleep(0)
+    engines[0].hold = False
+    starting.get(timeout=20)
+    for greenlet in stopping:
+        greenlet.get(timeout=20)
+    assert notices.events() == []
+    assert not engines[0].alive
+    assert not node.alive
