@@ -30,10 +30,7 @@ class StreamUser(Protocol):
         """The next piece, as large as it came."""
 
     def stream_ended(self, number: int, reason: str) -> None:
-        """No more will come: the peer's end of data (no reason), or the stream can't go on."""
-
-    def stream_gone(self, number: int) -> None:
-        """The socket is closed; the last call about this stream."""
+        """No more will come: the peer's end of data (no reason), or why the stream can't go on."""
 
 
 def family_of(host: str) -> int:
@@ -44,10 +41,19 @@ def family_of(host: str) -> int:
 class TcpStream:
     """A connection, accepted (`adopt`) or our own (`open`); one of the two is called, once, before all else."""
 
-    def __init__(self, number: int, peer: Address, user: StreamUser, timeout_s: float, spawn: Spawn) -> None:
+    def __init__(
+        self,
+        number: int,
+        peer: Address,
+        user: StreamUser,
+        timeout_s: float,
+        spawn: Spawn,
+        gone: Callable[[int], object],
+    ) -> None:
+        """`gone(number)` is called when the socket is closed, perhaps more than once; nothing is told after it."""
         self.number = number
         self.peer = peer
-        self.received_bytes = 0
+        self._gone = gone
         self._user = user
         self._timeout_s = timeout_s
         self._spawn = spawn
@@ -103,7 +109,6 @@ class TcpStream:
         try:
             with gevent.Timeout(self._timeout_s, TimeoutError(f"not finished within {self._timeout_s:g} s")):
                 while not self._closing and (data := self._receive()):
-                    self.received_bytes += len(data)
                     self._user.stream_received(self.number, data)
         except OSError as error:
             reason = _told(error)
@@ -143,7 +148,7 @@ class TcpStream:
         if self._socket is not None:
             self._socket.close()
             self._socket = None
-        self._user.stream_gone(self.number)
+        self._gone(self.number)
 
 
 def _told(error: OSError) -> str:

@@ -14,7 +14,7 @@ from gevent import Greenlet, socket
 from gossip.errors import Unreachable
 from gossip.swim.effects import Address, Notice
 from gossip.swim.settings import Settings
-from gossip.tcp import Spawn, TcpStream, family_of
+from gossip.tcp import Spawn, StreamUser, TcpStream, family_of
 
 #: memberlist asks for as much: a burst of a large cluster waits in the kernel instead of being lost. The kernel
 #: gives at most net.core.rmem_max.
@@ -23,16 +23,13 @@ _MAX_DATAGRAM_BYTES = 64 << 10
 _BACKLOG = 128
 #: Datagrams handled in one go before other greenlets have their turn.
 _BATCH = 64
-#: Bytes read so far from all open streams together. A flood of half-sent push/pulls ends here, before memory does;
-#: a push/pull of 10,000 members is 1 to 2 MB.
-_STREAM_BUDGET_BYTES = 32 << 20
 #: Pause after a connection could not be accepted: out of descriptors, trying at once only burns the processor.
 _ACCEPT_PAUSE_S = 0.1
 
 Notify = Callable[[Notice], None]
 
 
-class TransportUser(Protocol):
+class TransportUser(StreamUser, Protocol):
     """Who is told what arrives. Calls must not switch greenlets. Accepted streams have negative numbers."""
 
     def datagram_received(self, data: bytes, sender: Address) -> None:
@@ -40,15 +37,6 @@ class TransportUser(Protocol):
 
     def stream_accepted(self, number: int, peer: Address) -> None:
         """Somebody connected."""
-
-    def stream_opened(self, number: int) -> None:
-        """The connection that `open_stream` asked for is there."""
-
-    def stream_received(self, number: int, data: bytes) -> None:
-        """Bytes of a stream, cut anyhow."""
-
-    def stream_ended(self, number: int, reason: str) -> None:
-        """No more will come: the peer's end of data (no reason), or why it can't go on."""
 
 
 class Transport:
@@ -61,7 +49,6 @@ class Transport:
         self._spawn = spawn
         self._notify = notify
         self._streams: dict[int, TcpStream] = {}
-        self._stream_bytes = 0
         self._numbers = count(-1, -1)
         self._greenlets: list[Greenlet[..., Any]] = []
         self._tcp = _bound(bind, socket.SOCK_STREAM)
@@ -82,8 +69,8 @@ class Transport:
         """Close everything and wait until no greenlet is left. Idempotent."""
         gevent.killall(self._greenlets)
         self._greenlets.clear()
-        for stream in list(self._streams.values()):
-            stream.stop()
+        while self._streams:  # the end of one, told while another is stopped, may have opened a further one
+            next(iter(self._streams.values())).stop()
         self._udp.close()
         self._tcp.close()
 
@@ -119,34 +106,11 @@ class Transport:
                 return
             self._user.datagram_received(data, sender[:2])
 
-    # What the streams tell; `TcpStream` knows this object as its `StreamUser`.
-
-    def stream_opened(self, number: int) -> None:
-        """Passed on."""
-        self._user.stream_opened(number)
-
-    def stream_received(self, number: int, data: bytes) -> None:
-        """Passed on within the budget."""
-        self._stream_bytes += len(data)
-        if self._stream_bytes <= _STREAM_BUDGET_BYTES:
-            self._user.stream_received(number, data)
-            return
-        self._notify(Notice("warning", "stream closed, all together hold too much", (("bytes", self._stream_bytes),)))
-        self._user.stream_ended(number, f"all streams together hold more than {_STREAM_BUDGET_BYTES} bytes")
-        self.close_stream(number)
-
-    def stream_ended(self, number: int, reason: str) -> None:
-        """Passed on."""
-        self._user.stream_ended(number, reason)
-
-    def stream_gone(self, number: int) -> None:
-        """Its place and its bytes are free again."""
-        stream = self._streams.pop(number, None)
-        if stream is not None:
-            self._stream_bytes -= stream.received_bytes
-
     def _add_stream(self, number: int, peer: Address) -> TcpStream:
-        stream = TcpStream(number, peer, self, self._settings.stream_timeout_s, self._spawn)
+        def gone(number: int) -> None:
+            self._streams.pop(number, None)
+
+        stream = TcpStream(number, peer, self._user, self._settings.stream_timeout_s, self._spawn, gone)
         self._streams[number] = stream
         return stream
 

@@ -213,7 +213,8 @@ class UdpDriver:
             case Notice():
                 self._notify(effect)
             case JoinFinished(token):
-                self._joins.pop(token).set(effect)
+                if (waiting := self._joins.pop(token, None)) is not None:  # None: released, as the engine has failed
+                    waiting.set(effect)
             case LeaveFinished(told):
                 if self._leaving is not None:
                     self._leaving.set(told)

@@ -59,8 +59,9 @@ class Settings:
     """Streams accepted at once; further ones are closed unread (memberlist's `maxPushPullRequests`)."""
     stream_message_bytes: int = 16 << 20
     """Ours (memberlist: 40 MiB): the largest message on a stream, after decompression; 1,000 members take 0.15 MB."""
-    stream_buffer_bytes: int = 64 << 20
-    """Ours: unfinished messages of all streams together; beyond it the stream that reads on is refused."""
+    stream_buffer_bytes: int = 32 << 20
+    """Ours: unfinished messages of all streams together; beyond it the stream that reads on is refused. A flood of
+    half-sent push/pulls ends here, before memory does; a push/pull of 10,000 members is 1 to 2 MB."""
     join_parallel: int = 8
     """Addresses contacted at once by one join."""
 

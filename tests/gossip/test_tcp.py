@@ -39,7 +39,7 @@ def spawn(body: Callable[[], None]) -> "Greenlet[..., None]":
 
 
 def make(user: User, timeout_s: float = 20.0, peer: tuple[str, int] = ("", 0)) -> TcpStream:
-    return TcpStream(1, peer, user, timeout_s, spawn)
+    return TcpStream(1, peer, user, timeout_s, spawn, user.stream_gone)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The gevent driver: it keeps the contract on real sockets, and bounds what strangers may hold."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from random import Random
 
 import gevent
@@ -179,3 +180,21 @@ def test_a_broken_listener_ends_the_engine_visibly() -> None:
     assert not node.leave(1.0)
     node.stop()
     other.stop()
+
+
+def test_stop_while_calls_fail() -> None:
+    """A call that fails makes room for the next, also while the engine is being stopped; none is left open."""
+    node = driver("node", fresh_host(), settings=replace(FAST, stream_timeout_s=60.0))
+    node.start(Recorder())
+    with socket.create_server((fresh_host(), PORT)) as first, socket.create_server((fresh_host(), PORT)) as last:
+        # TCP can't be spoken with the broadcast address, which the kernel says at once.
+        failing = [("255.255.255.255", port) for port in range(1, 50)]
+        joining = gevent.spawn(node.join, [first.getsockname(), *failing, last.getsockname()])
+        gevent.sleep(0)
+        node.stop()
+        assert joining.get(timeout=10) == 0
+        for _ in range(1000):
+            gevent.sleep(0)
+        last.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody called
+            last.accept()
