@@ -86,13 +86,6 @@ class StreamDecoder:
             self._parser = None  # lets go of the buffer while the connection lives on
         return message
 
-    def finish(self) -> None:
-        """Say that the stream has ended. Raises `WireError` if it ended inside a message."""
-        if self._failure:
-            raise WireError(self._failure)
-        if self._parser is not None:
-            self._fail("the stream ended inside a message")
-
     def _advance(self, data: bytes) -> Message | None:
         if self._parser is None:
             self._parser = _parser(data[0], self._limits)
