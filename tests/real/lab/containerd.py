@@ -43,17 +43,21 @@ def releases() -> tuple[Release, ...]:
     )
 
 
-_CONFIG_2 = """\
-version = 2
+# Of every containerd here: nothing of it lies outside of its home.
+_CONFIG = """\
+version = {version}
 root = "{home}/root"
 state = "{home}/state"
+{settings}
 
 [grpc]
   address = "{home}/containerd.sock"
 
 [plugins."io.containerd.internal.v1.opt"]
   path = "{home}/opt"
+"""
 
+_CRI_2 = """
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "{snapshotter}"
 
@@ -61,17 +65,7 @@ state = "{home}/state"
   config_path = "{certs}"
 """
 
-_CONFIG_3 = """\
-version = 3
-root = "{home}/root"
-state = "{home}/state"
-
-[grpc]
-  address = "{home}/containerd.sock"
-
-[plugins."io.containerd.internal.v1.opt"]
-  path = "{home}/opt"
-
+_CRI_3 = """
 [plugins."io.containerd.nri.v1.nri"]
   disable = true
 
@@ -83,22 +77,42 @@ state = "{home}/state"
 """
 
 
+class Home:
+    """The directory that has all of one containerd: configuration, root, state, socket and log."""
+
+    def __init__(self, release: Release, path: Path) -> None:
+        self.path = path
+        self.socket = path / "containerd.sock"
+        self.content = path / "root/io.containerd.content.v1.content"
+        self.log = path / "containerd.log"
+        self._release = release
+        self._config = path / "config.toml"
+        path.mkdir(parents=True, exist_ok=True)
+
+    def command(self, version: int, settings: str = "", plugins: str = "") -> list[str]:
+        """Writes the configuration (`version` of its format, lines for its top and its end); what starts containerd."""
+        self._config.write_text(_CONFIG.format(version=version, home=self.path, settings=settings) + plugins)
+        return [str(self._release.binary), "--config", str(self._config)]
+
+    def ctr(self, namespace: str, *words: str) -> list[str]:
+        """The words of a `ctr` command for it."""
+        return [str(self._release.ctr), "--address", str(self.socket), "--namespace", namespace, *words]
+
+
 class Containerd:
     """A node's containerd; `home` is a directory of its own."""
 
     def __init__(self, release: Release, home: Path, namespace: Namespace, hosts: Path) -> None:
-        self.release = release
         self._namespace = namespace
         self._hosts = hosts
-        self.socket = home / "containerd.sock"
+        self._home = Home(release, home)
+        self.socket, self.content = self._home.socket, self._home.content
         self.certs = home / "certs.d"
-        self.content = home / "root/io.containerd.content.v1.content"
-        self.certs.mkdir(parents=True)
-        config = home / "config.toml"
-        template = _CONFIG_2 if release.config_version() == 2 else _CONFIG_3
-        config.write_text(template.format(home=home, certs=self.certs, snapshotter=_snapshotter(home)))
-        command: list[str | Path] = [release.binary, "--config", config, "--log-level", "info"]
-        self.process = Process(command, namespace, hosts, home / "containerd.log")
+        self.certs.mkdir()
+        version = release.config_version()
+        cri = (_CRI_2 if version == 2 else _CRI_3).format(certs=self.certs, snapshotter=_snapshotter(home))
+        command = [*self._home.command(version, plugins=cri), "--log-level", "info"]
+        self.process = Process(command, namespace, hosts, self._home.log)
 
     def blob(self, digest: str) -> Path:
         """Where it keeps a content that is whole."""
@@ -106,16 +120,12 @@ class Containerd:
 
     def ctr(self, *words: str, timeout_s: float = 60.0) -> str:
         """What `ctr` prints; it runs on this node, since 1.6 fetches images in ctr itself and not in the daemon."""
-        return run(
-            *inside(self._namespace, self._hosts),
-            *(str(self.release.ctr), "--address", str(self.socket), "--namespace", "k8s.io", *words),
-            timeout_s=timeout_s,
-        )
+        return run(*inside(self._namespace, self._hosts), *self._home.ctr("k8s.io", *words), timeout_s=timeout_s)
 
     def answers(self) -> bool:
         """Whether the API is up."""
-        words: list[str | Path] = [self.release.ctr, "--address", self.socket, "--connect-timeout", "1s", "version"]
-        return self.process.is_running() and subprocess.run(words, capture_output=True, check=False).returncode == 0
+        command = self._home.ctr("k8s.io", "--connect-timeout", "1s", "version")
+        return self.process.is_running() and subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 def _snapshotter(directory: Path) -> str:
