@@ -132,14 +132,10 @@ def parse_reference(text: str) -> Digest | Tag:
 def parse_image_name(text: str) -> Key:
     """`host/repo:tag` or `host/repo@digest` as containerd keeps it, the host always there. Raises `InvalidName`."""
     registry, slash, rest = text.partition("/")
-    if not slash:
+    name, at, digest = rest.partition("@")
+    repository, colon, tag = name.rpartition(":") if ":" in name else (name, "", "")
+    if not slash or not (colon or at) or "/" in tag:
         raise InvalidName("image name (registry/repository:tag)", text)
-    repository, at, digest = rest.partition("@")
-    if at:
-        # name:tag@digest names the digest; the tag in it is a remark
-        head, _, last = repository.rpartition("/")
-        return Key.parse(registry, f"{head}/{last.partition(':')[0]}".lstrip("/"), digest)
-    repository, colon, tag = rest.rpartition(":")
-    if not colon or "/" in tag:
-        raise InvalidName("image name (registry/repository:tag)", text)
-    return Key.parse(registry, repository, tag)
+    # name:tag@digest names the digest; the tag in it is a remark
+    reference = Digest.parse(digest) if at else Tag.parse(tag)
+    return Key(parse_registry(registry), parse_repository(repository), reference)
