@@ -111,7 +111,10 @@ def _parse(content: bytes, what: str) -> Manifest:
     if not isinstance(document, dict):
         raise MalformedManifest(f"{what} is no JSON object")
     is_index = isinstance(document.get("manifests"), list)
-    is_manifest = isinstance(document.get("config"), dict) and isinstance(document.get("layers"), list)
+    layers = document.get("layers", "absent")
+    if layers is None:  # no layers, as Go writes an empty list that nobody made; clients take it for one
+        layers = []
+    is_manifest = isinstance(document.get("config"), dict) and isinstance(layers, list)
     # both at once is read as one thing by some and as the other by others (CVE-2021-41190)
     if is_index and ("config" in document or "layers" in document):
         raise MalformedManifest(f"{what} is both an index and a manifest")
@@ -120,7 +123,7 @@ def _parse(content: bytes, what: str) -> Manifest:
     media_type = document.get("mediaType") or (OCI_INDEX if is_index else OCI_MANIFEST)
     if not isinstance(media_type, str) or (media_type in _WALKED and is_index != (media_type in INDEX_TYPES)):
         raise MalformedManifest(f"{what} has the media type {media_type!r:.100}, which does not fit its shape")
-    children = document["manifests"] if is_index else [document["config"], *document["layers"]]
+    children = document["manifests"] if is_index else [document["config"], *layers]
     if len(children) > _MAX_CHILDREN:
         raise MalformedManifest(f"{what} has {len(children)} children, more than {_MAX_CHILDREN}")
     return Manifest(media_type, tuple(parse_descriptor(child, what) for child in children), is_index)

@@ -86,6 +86,7 @@ def test_restart(harness: ContainerdHarness, watcher: RecordingWatcher) -> None:
     image = build_image([b"before"])
     harness.containerd.put_image(NAMESPACE, f"{NAME}:before", image)
     _start(harness, watcher)
+    told = list(watcher.told)
     harness.containerd.stop()
     eventually(lambda: not _well(harness.store), PATIENCE_S, "the problem is told")
     assert str(harness.containerd.socket) in str(harness.store.problem())
@@ -93,9 +94,11 @@ def test_restart(harness: ContainerdHarness, watcher: RecordingWatcher) -> None:
     blob = harness.store.open(image.digest)
     assert blob.pread(1 << 20, 0) == image.manifest.content
     blob.close()
+    assert harness.store.resolve(Key.parse("registry.test:5000", "team/app", "before")).target == image.target
 
     harness.containerd.start()
     eventually(lambda: _well(harness.store), PATIENCE_S, "the store has recovered")
+    assert watcher.told == told, "nothing was withdrawn meanwhile"
     after = build_image([b"after"])
     harness.containerd.put_image(NAMESPACE, f"{NAME}:after", after)
     watcher.wait(lambda: watcher.tags().get(f"{NAME}:after") == after.digest)

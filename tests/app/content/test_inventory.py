@@ -155,6 +155,18 @@ def test_manifest_goes_and_comes(owner: Owner, image: TestImage) -> None:
     assert owner.put(image.manifest) == [Added(image.digest), Tagged(Image(NAME, image.target, 0.0))]
 
 
+def test_index_alone(owner: Owner) -> None:
+    """A name whose index is here is told, though none of its platforms is; without the index it is not."""
+    index = build_index({"linux/amd64": build_image([b"a"]), "linux/arm64": build_image([b"b"], "linux/arm64")})
+    owner.put(index.top)
+    assert owner.name(NAME, index.target) == [Tagged(Image(NAME, index.target, 0.0))]
+    assert owner.inventory.resolve(KEY).target == index.target
+    assert {digest for digest, _ in owner.inventory.missing(NAME)} == {manifest.digest for manifest in index.manifests}
+    assert owner.drop(index.digest) == [Untagged(NAME), Removed(index.digest)]
+    with pytest.raises(NotFound):
+        owner.inventory.resolve(KEY)
+
+
 def test_platform_comes_later(owner: Owner) -> None:
     """When an index's missing manifest lands, what it names belongs to the image."""
     here, later = build_image([b"here"]), build_image([b"later"], "linux/arm64")

@@ -1,6 +1,7 @@
 """Walking images: what is named, what is refused, and that nothing a manifest says can run away."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -34,6 +35,40 @@ def test_index() -> None:
     assert _walk(index.top, here.manifest).keys() == {index.digest, absent.digest, *here.blobs}
 
 
+@pytest.mark.parametrize("present", [False, True])
+def test_attestations(present: bool) -> None:
+    """An attestation beside the platforms, as BuildKit puts it into an index, is content like theirs, here or not."""
+    image = build_image()
+    statement = TestBlob(b'{"_type": "https://in-toto.io/Statement/v0.1"}', "application/vnd.in-toto+json")
+    attestation = build_manifest(image.config, [statement])
+    about = {"vnd.docker.reference.type": "attestation-manifest", "vnd.docker.reference.digest": str(image.digest)}
+    unknown = {"os": "unknown", "architecture": "unknown"}
+    top = _top(manifests=[image.top.as_json(), attestation.as_json(platform=unknown, annotations=about)])
+    named = _walk(top, image.manifest, *[attestation] * present).keys()
+    assert named == {top.digest, *image.blobs, attestation.digest, *[statement.digest] * present}
+
+
+def test_docker_types() -> None:
+    """A Docker manifest list and its manifests, of schema 2, are walked like an index, with their own media types."""
+    image = build_image()
+    manifest = replace(
+        build_manifest(image.config, image.layers, mediaType=DOCKER_MANIFEST), media_type=DOCKER_MANIFEST
+    )
+    top = _top(mediaType=DOCKER_LIST, manifests=[manifest.as_json()])
+    found = _walk(top, manifest)
+    assert (found[top.digest], found[manifest.digest]) == (DOCKER_LIST, DOCKER_MANIFEST)
+    assert found.keys() == {top.digest, manifest.digest, image.config.digest, image.layers[0].digest}
+
+
+def test_other_algorithm() -> None:
+    """Content may be named by SHA-512."""
+    layer = Digest.of(b"layer", "sha512")
+    top = _top(
+        config=build_image().config.as_json(), layers=[{"digest": str(layer), "size": 5, "mediaType": OCI_LAYER}]
+    )
+    assert layer in _walk(top)
+
+
 def test_shared_layers() -> None:
     """What several manifests name is named once."""
     one, two = build_image([b"base", b"one"]), build_image([b"base", b"two"], "linux/arm64")
@@ -60,6 +95,7 @@ def test_nested_indexes() -> None:
         ({"manifests": [], "mediaType": OCI_INDEX}, OCI_INDEX),
         ({"manifests": [], "mediaType": DOCKER_LIST}, DOCKER_LIST),
         ({"config": build_image().config.as_json(), "layers": []}, OCI_MANIFEST),
+        ({"config": build_image().config.as_json(), "layers": None}, OCI_MANIFEST),
         ({"config": build_image().config.as_json(), "layers": [], "mediaType": DOCKER_MANIFEST}, DOCKER_MANIFEST),
         (
             {"config": build_image().config.as_json(), "layers": [], "mediaType": "application/x-own"},
