@@ -10,6 +10,7 @@ from random import Random
 import gevent
 from gevent import socket
 
+from gossip.membership import Membership
 from gossip.swim.effects import Notice
 from gossip.swim.protocol import LocalNode
 from gossip.swim.settings import LAN, Settings
@@ -66,6 +67,30 @@ def driver(name: str, host: str, tags: Mapping[str, str] | None = None, settings
     """An embedded engine that has not been started."""
     local = LocalNode(name, host, PORT, dict(tags or {}))
     return UdpDriver(settings, local, rng=Random(name), notify=Notices())
+
+
+class Harness:
+    """What `MembershipSuite` needs: nodes, which are stopped at the end, whatever the test did."""
+
+    def __init__(self, make: Callable[[str, str, Mapping[str, str]], Membership]) -> None:
+        """`make(name, host, tags)` gives a node that has not been started."""
+        self._make = make
+        self._nodes: list[Membership] = []
+
+    def node(self, name: str, tags: Mapping[str, str] | None = None, *, host: str = "") -> Membership:
+        node = self._make(name, host or fresh_host(), dict(tags or {}))
+        self._nodes.append(node)
+        return node
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        wait(condition)
+
+    def settle(self) -> None:
+        gevent.sleep(SETTLE_S)
+
+    def stop(self) -> None:
+        for node in self._nodes:
+            node.stop()
 
 
 def connect(node: UdpDriver) -> socket.socket:

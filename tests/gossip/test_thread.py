@@ -8,14 +8,14 @@ import pytest
 
 from gossip.engine_thread import Engine
 from gossip.errors import Unreachable, UsageError
-from gossip.membership import Member, Membership, MembershipListener, MemberState
+from gossip.membership import Member, MembershipListener, MemberState
 from gossip.swim.effects import Notice
 from gossip.swim.protocol import LocalNode
 from gossip.thread import ThreadedMembership
 from gossip.udp import UdpDriver
 from tests.contracts.membership import MembershipSuite, Recorder
 from tests.gossip.fake_engine import Fake, FakeEngine, block
-from tests.gossip.loopback import FAST, PORT, SETTLE_S, Notices, fresh_host, wait
+from tests.gossip.loopback import FAST, PORT, SETTLE_S, Harness, Notices, fresh_host, wait
 
 
 def threaded_driver(
@@ -27,34 +27,12 @@ def threaded_driver(
     return ThreadedMembership(make, notify=notify)
 
 
-class ThreadHarness:
-    """Nodes that are stopped at the end, whatever the test did."""
-
-    def __init__(self) -> None:
-        self._nodes: list[ThreadedMembership] = []
-
-    def node(self, name: str, tags: Mapping[str, str] | None = None, *, host: str = "") -> Membership:
-        node = threaded_driver(name, host or fresh_host(), dict(tags or {}), Notices())
-        self._nodes.append(node)
-        return node
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        wait(condition)
-
-    def settle(self) -> None:
-        gevent.sleep(SETTLE_S)
-
-    def stop(self) -> None:
-        for node in self._nodes:
-            node.stop()
-
-
 class TestThreadedMembership(MembershipSuite):
     """The contract, over the real driver."""
 
     @pytest.fixture
-    def harness(self) -> Iterator[ThreadHarness]:
-        harness = ThreadHarness()
+    def harness(self) -> Iterator[Harness]:
+        harness = Harness(lambda name, host, tags: threaded_driver(name, host, tags, Notices()))
         yield harness
         harness.stop()
 

@@ -1,6 +1,6 @@
 """The gevent driver: it keeps the contract on real sockets, and bounds what strangers may hold."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from random import Random
 
@@ -8,7 +8,6 @@ import gevent
 import pytest
 from gevent import socket
 
-from gossip.membership import Membership
 from gossip.swim.protocol import LocalNode
 from gossip.udp import UdpDriver
 from gossip.wire import codec, lzw
@@ -16,37 +15,15 @@ from gossip.wire.fields import pack
 from gossip.wire.messages import Ack, ErrorReply, Ping, PushPull
 from gossip.wire.stream import encode_stream
 from tests.contracts.membership import MembershipSuite, Recorder
-from tests.gossip.loopback import FAST, PORT, SETTLE_S, Notices, answer, connect, driver, fresh_host, wait
-
-
-class UdpHarness:
-    """Nodes that are stopped at the end, whatever the test did."""
-
-    def __init__(self) -> None:
-        self._nodes: list[UdpDriver] = []
-
-    def node(self, name: str, tags: Mapping[str, str] | None = None, *, host: str = "") -> Membership:
-        node = driver(name, host or fresh_host(), tags)
-        self._nodes.append(node)
-        return node
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        wait(condition)
-
-    def settle(self) -> None:
-        gevent.sleep(SETTLE_S)
-
-    def stop(self) -> None:
-        for node in self._nodes:
-            node.stop()
+from tests.gossip.loopback import FAST, PORT, Harness, Notices, answer, connect, driver, fresh_host, wait
 
 
 class TestUdpDriver(MembershipSuite):
     """The contract, on loopback."""
 
     @pytest.fixture
-    def harness(self) -> Iterator[UdpHarness]:
-        harness = UdpHarness()
+    def harness(self) -> Iterator[Harness]:
+        harness = Harness(driver)
         yield harness
         harness.stop()
 
