@@ -7,12 +7,13 @@ from contextlib import closing
 import pytest
 
 from app.server.ports import Port, port_problems
+from tests.gossip.loopback import fresh_host
 
 
 def taken(kind: int) -> socket.socket:
-    """A bound socket, listening if it is TCP."""
+    """A bound socket, listening if it is TCP; at an address of its own, where nobody else's connections begin."""
     holder = socket.socket(socket.AF_INET, kind)
-    holder.bind(("127.0.0.1", 0))
+    holder.bind((fresh_host(), 0))
     if kind == socket.SOCK_STREAM:
         holder.listen()
     return holder
@@ -36,7 +37,7 @@ def test_a_busy_port_names_option_address_and_remedy(protocol: str, kind: int, s
         host, port = holder.getsockname()
         [problem] = port_problems([Port("--gossip-addr", (host, port), protocol)])
     assert problem.startswith(
-        f"--gossip-addr 127.0.0.1:{port}: can't listen on {protocol} port {port}: Address already in use"
+        f"--gossip-addr {host}:{port}: can't listen on {protocol} port {port}: Address already in use"
     )
     assert f"`{show} 'sport = :{port}'`" in problem
     assert "\n" not in problem
