@@ -39,6 +39,14 @@ def serve(context: click.Context, /, **given: Any) -> None:
     context.exit(serving.run(given))
 
 
+@cli.command()
+def keygen() -> None:
+    """Print a new random key for the file of `rykte serve --gossip-key-file`, and for `serf keys`."""
+    from app.commands.keygen import new_key
+
+    click.echo(new_key())
+
+
 @cli.group()
 def mirror() -> None:
     """Tell containerd to ask the mirror first, by its hosts.toml files."""

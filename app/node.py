@@ -20,6 +20,7 @@ from app.content.store import ContentStore, StoreUnavailable
 from app.directory.antientropy import MAX_ANSWER_BYTES
 from app.directory.service import DirectoryService
 from app.fanout import Fanout
+from app.gossip_keys.file import GossipKeys, KeyFileError
 from app.identity import local_node
 from app.key import Digest, Key
 from app.metrics import Metrics
@@ -65,6 +66,7 @@ class Node:
         self._ready = False
         self.metrics = Metrics()
         self.store = make_store(config, self.metrics)
+        self._keys = GossipKeys(config.gossip_key_file, lambda run: self.membership.in_engine_thread(run))
         self.membership = self._make_membership()
         self.peers = Peers(config.node_name)
         self.health = PeerHealth(time.monotonic)
@@ -85,11 +87,13 @@ class Node:
         """Take part: gossip, directory, store, then look for the others. Raises `StartError`."""
         roster = Roster(self.metrics, self._member_gone)
         try:
+            self._keys.load()
             self.membership.start(Fanout([self.directory, roster]))
             self.directory.start()
             self.store.start(self._tracker)
-        except (GossipError, StoreUnavailable) as error:
+        except (GossipError, KeyFileError, StoreUnavailable) as error:
             raise StartError(str(error)) from error
+        self._keys.start()
         self._tracker.start()
         self._bootstrap.start()
         if not self.store.wait_listed(LISTING_PATIENCE_S):
@@ -107,6 +111,7 @@ class Node:
         """Free everything. Safe also after a `start` that failed half-way."""
         self._ready = False
         self._bootstrap.stop()
+        self._keys.stop()
         self._tracker.stop()
         self.store.stop()
         self.directory.stop()
@@ -135,7 +140,9 @@ class Node:
         local = local_node(config, self._rng)
         rng = random.Random(self._rng.getrandbits(64))  # noqa: S311 - of the gossip thread alone
         return ThreadedMembership(
-            lambda notify: UdpDriver(Settings(), local, rng=rng, notify=notify, bind=config.gossip_addr),
+            lambda notify: UdpDriver(
+                Settings(), local, rng=rng, notify=notify, bind=config.gossip_addr, keyring=self._keys.keyring
+            ),
             notify=log_notice,
         )
 

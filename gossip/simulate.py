@@ -24,6 +24,8 @@ from gossip.swim.effects import (
 from gossip.swim.protocol import LocalNode, Swim
 from gossip.swim.settings import LAN, Settings
 from gossip.virtual import Conditions, VirtualClock, VirtualNetwork
+from gossip.wire.keyring import Keyring
+from gossip.wire.sealing import Sealer
 
 #: A tick held up by a stall comes after the datagrams that waited with it: a real driver reads its socket first.
 _AFTER_DATAGRAMS_S = 1e-6
@@ -47,10 +49,11 @@ class Simulation(VirtualClock):
         port: int = 7946,
         settings: Settings = LAN,
         notify: Callable[[Notice], None] = lambda _notice: None,
+        keyring: Keyring | None = None,
     ) -> "SimulatedMembership":
         """A node that has not been started; without `host` it gets one of its own."""
         local = LocalNode(name, host or self._next_host(), port, dict(tags or {}))
-        return SimulatedMembership(self, local, settings, notify)
+        return SimulatedMembership(self, local, settings, notify, keyring)
 
     def _next_host(self) -> str:
         number = next(self._hosts)
@@ -64,11 +67,19 @@ class SimulatedMembership:
     """
 
     def __init__(
-        self, simulation: Simulation, local: LocalNode, settings: Settings, notify: Callable[[Notice], None]
+        self,
+        simulation: Simulation,
+        local: LocalNode,
+        settings: Settings,
+        notify: Callable[[Notice], None],
+        keyring: Keyring | None,
     ) -> None:
         self.name = local.name
         self.address: Address = (local.host, local.port)
-        self.swim = Swim(settings, local, Random(f"{simulation.seed}/{local.name}"))  # noqa: S311 - repeatable
+        identity = f"{simulation.seed}/{local.name}"
+        nonces = Random(f"{identity}/nonces")  # noqa: S311 - repeatable
+        sealer = None if keyring is None else Sealer(keyring, nonces.randbytes)
+        self.swim = Swim(settings, local, Random(identity), sealer)  # noqa: S311 - repeatable
         self._simulation = simulation
         self._network = simulation.network
         self._notify = notify

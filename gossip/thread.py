@@ -135,6 +135,14 @@ class ThreadedMembership:
             self._replica.set_local_tags(wanted)
             self._inbox.post(Order(lambda engine: engine.set_tags(wanted)))
 
+    def in_engine_thread(self, run: Callable[[], object]) -> None:
+        """Do something in the engine's thread, between two of its inputs; nothing when the engine has ended.
+
+        For what the engine was given at its making and only that thread may change. A `GossipError` is noticed.
+        """
+        if self._inbox is not None:
+            self._inbox.post(Order(lambda _engine: run()))
+
     def members(self) -> Sequence[Member]:
         """See `Membership.members`."""
         return () if self._replica is None else self._replica.members()

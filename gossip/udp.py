@@ -4,6 +4,7 @@ Every input goes the same way: one call into the core, then its effects are carr
 greenlets, so the core sees one input at a time without any lock.
 """
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -33,6 +34,8 @@ from gossip.swim.protocol import LocalNode, Swim
 from gossip.swim.settings import Settings
 from gossip.tcp import family_of
 from gossip.transport import Notify, Transport
+from gossip.wire.keyring import Keyring
+from gossip.wire.sealing import Sealer
 
 
 class UdpDriver:
@@ -46,9 +49,11 @@ class UdpDriver:
         rng: Random,
         notify: Notify,
         bind: Address | None = None,
+        keyring: Keyring | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`local` is what others are told to call, `bind` where we listen: by default the same, host "" for all.
+        With a `keyring` all is encrypted; it may change from now on in the thread of this hub only.
 
         `notify` takes the engine's lines for the log, and must not switch. Raises `UsageError` if `local` can't
         be told to others.
@@ -57,7 +62,7 @@ class UdpDriver:
         everything = "::" if family_of(local.host) == socket.AF_INET6 else "0.0.0.0"  # noqa: S104 (asked for by "")
         self._bind: Address = (host or everything, port)
         self._settings = settings
-        self._swim = Swim(settings, local, rng)
+        self._swim = Swim(settings, local, rng, None if keyring is None else Sealer(keyring, os.urandom))
         self._clock = clock
         self._notify = notify
         self._transport: Transport | None = None

@@ -15,7 +15,7 @@ from typing import Self
 
 from app.address import Address
 from app.admission import Admission
-from app.config import values
+from app.config import encryption, values
 from app.config.addresses import default_route_address
 from app.config.option import ConfigError, Given, option, options_of, read
 from app.config.rules import contradictions, settle_addresses, settle_node_name
@@ -167,6 +167,8 @@ class Config:
         help="For `--bootstrap dns`: a name with the A or AAAA records of the members, such as a headless Service."
         " End it with a dot to spare the resolver its search list.",
     )
+
+    gossip_key_file: Path | None = encryption.KEY_FILE
 
     resolve_timeout_s: float = option(
         "--resolve-timeout",

@@ -93,6 +93,15 @@ def _dns_has_name(bootstrap: str, name: str | None) -> str | None:
     return None
 
 
+def _keys_have_an_engine(engine: str, key_file: Path | None) -> str | None:
+    if engine != "swim" and key_file is not None:
+        return (
+            f"--gossip-key-file '{key_file}' has no effect with --engine {engine}: give the keys to its agent,"
+            " or --engine swim"
+        )
+    return None
+
+
 def _timeout_within_deadline(timeout_s: float, deadline_s: float) -> str | None:
     if timeout_s <= deadline_s:
         return None
@@ -130,6 +139,7 @@ _RULES = (
     _Rule(("store", "layout_path"), _layout_has_path),
     _Rule(("bootstrap", "bootstrap_peers"), _static_has_peers),
     _Rule(("bootstrap", "bootstrap_dns_name"), _dns_has_name),
+    _Rule(("engine", "gossip_key_file"), _keys_have_an_engine),
     _Rule(("resolve_timeout_s", "probe_deadline_s"), _timeout_within_deadline),
     _Rule(("registry_addr", "metrics_addr"), _differ("--registry-addr", "--metrics-addr")),
     _Rule(("registry_addr", "gossip_addr"), _differ("--registry-addr", "--gossip-addr")),

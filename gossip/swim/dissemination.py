@@ -14,6 +14,7 @@ from gossip.swim.queue import BroadcastQueue
 from gossip.swim.timers import Timer
 from gossip.wire import codec, envelope
 from gossip.wire.messages import Message, WireState
+from gossip.wire.sealing import OVERHEAD_BYTES
 
 #: A compound's type and count byte, and the length of each message in it.
 COMPOUND_OVERHEAD = 2
@@ -30,12 +31,14 @@ class Dissemination:
         self._rng = context.rng
         self._timers = context.timers
         self._outbox = context.outbox
+        self._sealer = context.sealer
+        self._packet_bytes = context.settings.packet_budget_bytes - (OVERHEAD_BYTES if context.sealer else 0)
         self._interval_s = context.settings.gossip_interval_s
         self._phase_s = context.rng.random() * self._interval_s
         self._tick: Timer | None = None
         self._eager: Timer | None = None
         self._last_eager = float("-inf")
-        largest = context.settings.packet_budget_bytes - COMPOUND_OVERHEAD - MESSAGE_OVERHEAD
+        largest = self._packet_bytes - COMPOUND_OVERHEAD - MESSAGE_OVERHEAD
         self._membership, self._intents, self._queries, self._events = self._queues = [
             BroadcastQueue(context.settings.queue_limit, largest) for _ in range(4)
         ]
@@ -65,9 +68,9 @@ class Dissemination:
     def send(self, to: Address, messages: Sequence[bytes]) -> None:
         """Send encoded `messages` now, with as much of the queues as still fits."""
         used = sum(len(message) + MESSAGE_OVERHEAD for message in messages)
-        budget = self._settings.packet_budget_bytes - COMPOUND_OVERHEAD - used
+        budget = self._packet_bytes - COMPOUND_OVERHEAD - used
         room = envelope.MAX_COMPOUND - len(messages)
-        self._outbox.put(SendDatagram(to, envelope.pack([*messages, *self._take(budget, room, self._queues)])))
+        self._put(to, [*messages, *self._take(budget, room, self._queues)])
 
     def hurry(self, now: float) -> None:
         """From now on gossip in quick rounds: this node is leaving."""
@@ -113,11 +116,14 @@ class Dissemination:
 
         targets = self._table.choose(self._settings.gossip_nodes, reachable)
         for record in targets:
-            messages = self._take(self._settings.packet_budget_bytes - COMPOUND_OVERHEAD, envelope.MAX_COMPOUND, queues)
+            messages = self._take(self._packet_bytes - COMPOUND_OVERHEAD, envelope.MAX_COMPOUND, queues)
             if not messages:
                 break
-            self._outbox.put(SendDatagram(record.address, envelope.pack(messages)))
+            self._put(record.address, messages)
         return bool(targets)
+
+    def _put(self, to: Address, messages: Sequence[bytes]) -> None:
+        self._outbox.put(SendDatagram(to, envelope.pack(messages, self._sealer)))
 
     def _take(self, budget_bytes: int, most: int, queues: Sequence[BroadcastQueue]) -> list[bytes]:
         messages: list[bytes] = []

@@ -44,6 +44,7 @@ from gossip.wire.messages import (
     Suspect,
     UserMessage,
 )
+from gossip.wire.sealing import Sealer
 from gossip.wire.serf import encode_tags
 from gossip.wire.stream import encode_stream
 
@@ -61,13 +62,14 @@ class LocalNode:
 class Swim:
     """One node of the cluster. Deterministic: equal inputs and an equal `rng` give equal effects."""
 
-    def __init__(self, settings: Settings, local: LocalNode, rng: Random) -> None:
-        """Raises `UsageError` if `local` can't be told to others."""
+    def __init__(self, settings: Settings, local: LocalNode, rng: Random, sealer: Sealer | None = None) -> None:
+        """With a `sealer` everything is encrypted. Raises `UsageError` if `local` can't be told to others."""
         self._own = own = _own_record(local)
         self._settings = settings
+        self._sealer = sealer
         self._outbox = Outbox()
         self._timers = Timers()
-        context = Context(settings, own, MemberTable(rng), self._timers, self._outbox, rng)
+        context = Context(settings, own, MemberTable(rng), self._timers, self._outbox, rng, sealer)
         sequence = SequenceNumbers()
         told = Dissemination(context)
         self._health = Health(settings.health_max)
@@ -93,7 +95,7 @@ class Swim:
     def receive_datagram(self, data: bytes, sender: Address, now: float) -> None:
         """A datagram as it came. What can't be understood in it is dropped, the rest counts."""
         try:
-            parts = envelope.unpack(data)
+            parts = envelope.unpack(data, self._sealer)
         except WireError as error:
             self._outbox.complain("datagram not understood", now, peer=sender[0], error=str(error))
             return

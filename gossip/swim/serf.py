@@ -4,8 +4,8 @@ Its messages travel as memberlist user messages and as the user state of a push/
 `serf.go`). Deliberately ours: the event list in our push/pull state is empty, since a user event is a hint that its
 user repairs by other means, and 512 of them would double the size of every exchange.
 
-Of the queries only `_serf_ping` is answered. The other internal ones (`_serf_conflict`, the key ring's) and
-queries with filters have their room in `_answer`; all of them are told on by the rules.
+Of the queries `_serf_ping` and those about keys (`key_queries`) are answered. `_serf_conflict` and queries with
+filters have their room in `_answer`; all of them are told on by the rules.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from gossip.swim.context import Context
 from gossip.swim.dissemination import Dissemination
 from gossip.swim.effects import Received
 from gossip.swim.events import EventWindow, LamportClock
+from gossip.swim.key_queries import KeyQueries
 from gossip.swim.members import Record
 from gossip.swim.roster import Roster
 from gossip.wire import codec
@@ -54,6 +55,7 @@ class Serf:
         self._query_clock = LamportClock()
         self._events = EventWindow(context.settings.event_window)
         self._queries = EventWindow(context.settings.event_window)
+        self._keys = KeyQueries(context.sealer.keyring if context.sealer else None, context.outbox)
         self._leaving = False
 
     def receive(self, payload: bytes, now: float) -> None:
@@ -185,20 +187,26 @@ class Serf:
             return
         if not query.flags & QUERY_NO_BROADCAST:
             self._dissemination.tell_query(_wrapped(payload), now)
-        self._answer(query)
+        self._answer(query, now)
 
-    def _answer(self, query: Query) -> None:
+    def _answer(self, query: Query, now: float) -> None:
         """Answer what we know how to answer, to members only.
 
-        The room for further internal queries: each answers with a `QueryResponse` without `RESPONSE_ACK`. A query
-        with filters is not for us until they are evaluated.
+        The room for further internal queries. A query with filters is not for us until they are evaluated.
         """
-        if query.name != "_serf_ping" or query.filters or not query.flags & QUERY_ACK:
+        if query.filters:
             return
+        if query.name == "_serf_ping" and query.flags & QUERY_ACK:
+            self._respond(query, RESPONSE_ACK, b"")
+        response = self._keys.answer(query.name, query.payload, now)
+        if response is not None:
+            self._respond(query, 0, encode_serf(response))
+
+    def _respond(self, query: Query, flags: int, payload: bytes) -> None:
         asker = self._member_at(query.addr, query.port)
         if asker is not None:
-            ack = QueryResponse(query.ltime, query.id, self._own.name, RESPONSE_ACK)
-            self._dissemination.send(asker.address, [_encoded(ack)])
+            response = QueryResponse(query.ltime, query.id, self._own.name, flags, payload)
+            self._dissemination.send(asker.address, [_encoded(response)])
 
     def _relay(self, relay: Relay) -> None:
         """Pass a response on for somebody; to members only, nobody can make us send to a third party."""

@@ -37,6 +37,7 @@ class Streams:
     def __init__(self, context: Context, answer: Answer) -> None:
         self._settings = context.settings
         self._answer = answer
+        self._sealer = context.sealer
         self._timers = context.timers
         self._outbox = context.outbox
         self._numbers = count(1)
@@ -57,7 +58,7 @@ class Streams:
             self._end(stream, None, f"no answer within {timeout_s:g} s", now, close=True)
 
         timer = self._timers.at(now + timeout_s, expired)
-        self._open[stream] = _Conversation(to, timer, StreamDecoder(self._limits), request=request, done=done)
+        self._open[stream] = _Conversation(to, timer, self._decoder(), request=request, done=done)
         self._outbox.put(OpenStream(stream, to, timeout_s))
         return stream
 
@@ -79,13 +80,13 @@ class Streams:
 
         self._accepted += 1
         timer = self._timers.at(now + self._settings.stream_timeout_s, expired)
-        self._open[stream] = _Conversation(peer, timer, StreamDecoder(self._limits))
+        self._open[stream] = _Conversation(peer, timer, self._decoder())
 
     def opened(self, stream: int) -> None:
         """Our call was taken: speak."""
         conversation = self._open.get(stream)
         if conversation is not None and conversation.request is not None:
-            self._outbox.put(WriteStream(stream, conversation.request()))
+            self._write(stream, conversation.request())
             conversation.request = None
 
     def received(self, stream: int, data: bytes, now: float) -> None:
@@ -119,6 +120,12 @@ class Streams:
         # An end of data is the other half only: our side is still ours to close.
         self._end(stream, None, reason or "closed without an answer", now, close=not reason)
 
+    def _decoder(self) -> StreamDecoder:
+        return StreamDecoder(self._limits, self._sealer)
+
+    def _write(self, stream: int, message: bytes) -> None:
+        self._outbox.put(WriteStream(stream, message if self._sealer is None else self._sealer.seal_stream(message)))
+
     def _reply(self, stream: int, conversation: _Conversation, message: Message, now: float) -> None:
         self._forget(stream)
         try:
@@ -127,14 +134,14 @@ class Streams:
             self._complain(conversation, error, now)
             reply = encode_stream(ErrorReply(str(error)))
         if reply is not None:
-            self._outbox.put(WriteStream(stream, reply))
+            self._write(stream, reply)
         self._outbox.put(CloseStream(stream))
 
     def _refuse(self, stream: int, conversation: _Conversation, error: WireError, now: float) -> None:
         """Nonsense: tell a caller so; an answer of that kind is no answer."""
         self._complain(conversation, error, now)
         if conversation.done is None:
-            self._outbox.put(WriteStream(stream, encode_stream(ErrorReply(str(error)))))
+            self._write(stream, encode_stream(ErrorReply(str(error))))
         self._end(stream, None, f"not understood: {error}", now, close=True)
 
     def _complain(self, conversation: _Conversation, error: WireError, now: float) -> None:

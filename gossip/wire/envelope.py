@@ -1,8 +1,8 @@
 """What wraps messages in a datagram: compound, compression and CRC, in wire order.
 
-From the outside in, a datagram is: label, encryption, CRC, compression, compound, message. Label and encryption
-are not spoken yet; when they are, both belong at the outer end of this file: `unpack` takes them off
-before it looks for a CRC, `pack` puts them on last. Compressed and compound messages may hold one another.
+From the outside in, a datagram is: label, encryption, CRC, compression, compound, message. The label is not spoken
+yet; when it is, it belongs at the outer end of this file: `unpack` takes it off first, `pack` puts it on last.
+Compressed and compound messages may hold one another.
 
 We send neither compression nor CRC: every receiver takes a packet without them, and compressing costs more
 processor time than all the rest of the engine together. Source: memberlist `net.go`, `util.go`.
@@ -16,6 +16,7 @@ from gossip.errors import UsageError, WireError
 from gossip.wire import lzw
 from gossip.wire.codec import MessageType
 from gossip.wire.fields import raw, uint, unpack_fields
+from gossip.wire.sealing import Sealer
 
 #: The count of a compound is one byte, the length of each member two.
 MAX_COMPOUND = 255
@@ -29,13 +30,16 @@ _MAX_DEPTH = 4
 _LZW = 0
 
 
-def pack(messages: Sequence[bytes]) -> bytes:
-    """One datagram of encoded messages: bare if it is one, else a compound.
+def pack(messages: Sequence[bytes], sealer: Sealer | None = None) -> bytes:
+    """One datagram of encoded messages: bare if it is one, else a compound; in an envelope of `sealer`'s, if any.
 
     Raises `UsageError` on none, on more than 255, and on one over 65,535 bytes among several.
     """
-    if len(messages) == 1:
-        return messages[0]
+    plain = messages[0] if len(messages) == 1 else _compound(messages)
+    return plain if sealer is None else sealer.seal(plain)
+
+
+def _compound(messages: Sequence[bytes]) -> bytes:
     if not 0 < len(messages) <= MAX_COMPOUND:
         raise UsageError(f"a datagram carries 1 to {MAX_COMPOUND} messages, not {len(messages)}")
     longest = max(len(message) for message in messages)
@@ -45,12 +49,15 @@ def pack(messages: Sequence[bytes]) -> bytes:
     return head + b"".join(messages)
 
 
-def unpack(data: bytes) -> list[bytes]:
+def unpack(data: bytes, sealer: Sealer | None = None) -> list[bytes]:
     """The messages in a datagram, in order, each with its type byte, none of them a wrapper.
 
-    A compound that was cut short gives its complete members. Raises `WireError` on a wrong CRC, on compressed data
-    that is broken or over 64 KiB in all, and on wrappers nested too deep.
+    With a `sealer` only what it opens is taken. A compound that was cut short gives its complete members. Raises
+    `WireError` on an envelope that does not open, on a wrong CRC, on compressed data that is broken or over 64 KiB in
+    all, and on wrappers nested too deep.
     """
+    if sealer is not None:
+        data = sealer.open(data)
     if data[:1] == bytes((MessageType.CRC,)):
         data = _checked(data)
     peeler = _Peeler()

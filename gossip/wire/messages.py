@@ -194,4 +194,23 @@ class Relay:
     payload: bytes
 
 
-SerfMessage = LeaveIntent | JoinIntent | UserEvent | SerfState | Query | QueryResponse | Relay
+@dataclass(frozen=True, slots=True)
+class KeyRequest:
+    """What a query about the keys is about. `repr` does not show it."""
+
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyResponse:
+    """How it went; `keys` and `primary_key` in base64, when they were asked for."""
+
+    result: bool
+    message: str = ""
+    keys: tuple[str, ...] = field(default=(), repr=False)
+    primary_key: str = field(default="", repr=False)
+
+
+SerfMessage = (
+    LeaveIntent | JoinIntent | UserEvent | SerfState | Query | QueryResponse | KeyRequest | KeyResponse | Relay
+)

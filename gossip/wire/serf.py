@@ -1,7 +1,7 @@
 """Serf's messages, which travel as memberlist's user messages, push/pull state and node meta.
 
-A Serf message is its own type byte and a msgpack map. Conflict and key messages are not spoken yet and refused
-as unknown. Source: HashiCorp Serf `messages.go`, `delegate.go`, `serf.go` (`encodeTags`), protocol versions 2 to 5.
+A Serf message is its own type byte and a msgpack map. Conflict messages are not spoken yet and refused as
+unknown. Source: HashiCorp Serf `messages.go`, `delegate.go`, `serf.go` (`encodeTags`), protocol versions 2 to 5.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +29,8 @@ from gossip.wire.fields import (
 )
 from gossip.wire.messages import (
     JoinIntent,
+    KeyRequest,
+    KeyResponse,
     LeaveIntent,
     Query,
     QueryResponse,
@@ -44,6 +46,8 @@ MAX_TAGS_BYTES = 512
 _TAGS_MAGIC = b"\xff"
 #: An event or query as a whole: agents can be set to let it take this much, and any part of it may be all of it.
 _MAX_EVENT_BYTES = 9216
+#: A key, also in base64, with room for what is none.
+_MAX_KEY_BYTES = 64
 #: Lamport times. Go counts in 64 bits.
 _LTIME_BITS = 64
 
@@ -57,6 +61,8 @@ class SerfType(IntEnum):
     USER_EVENT = 3
     QUERY = 4
     QUERY_RESPONSE = 5
+    KEY_REQUEST = 7
+    KEY_RESPONSE = 8
     RELAY = 9
 
 
@@ -81,6 +87,10 @@ def encode_serf(message: SerfMessage) -> bytes:
                 SerfType.QUERY_RESPONSE,
                 {"Flags": flags, "From": sender, "ID": number, "LTime": ltime, "Payload": payload or None},
             )
+        case KeyRequest(key):
+            return _typed(SerfType.KEY_REQUEST, {"Key": key})
+        case KeyResponse():
+            return _typed(SerfType.KEY_RESPONSE, _key_response_fields(message))
         case Relay(addr, port, node, payload):
             destination = {"IP": addr, "Port": port, "Zone": ""}
             return _typed(SerfType.RELAY, {"DestAddr": destination, "DestName": node}) + payload
@@ -161,6 +171,15 @@ def _query_fields(query: Query) -> dict[str, Any]:
     }
 
 
+def _key_response_fields(response: KeyResponse) -> dict[str, Any]:
+    return {
+        "Keys": list(response.keys) or None,
+        "Message": response.message,
+        "PrimaryKey": response.primary_key,
+        "Result": response.result,
+    }
+
+
 def _read_leave(fields: Fields) -> LeaveIntent:
     return LeaveIntent(_ltime(fields, b"LTime"), text(fields, b"Node"), boolean(fields, b"Prune"))
 
@@ -223,6 +242,19 @@ def _read_response(fields: Fields) -> QueryResponse:
     )
 
 
+def _read_key_request(fields: Fields) -> KeyRequest:
+    return KeyRequest(raw(fields, b"Key", _MAX_KEY_BYTES))
+
+
+def _read_key_response(fields: Fields) -> KeyResponse:
+    return KeyResponse(
+        result=boolean(fields, b"Result"),
+        message=text(fields, b"Message"),
+        keys=tuple(as_text(key, b"a key", _MAX_KEY_BYTES) for key in array(fields, b"Keys")),
+        primary_key=text(fields, b"PrimaryKey", _MAX_KEY_BYTES),
+    )
+
+
 def _read_relay(body: memoryview) -> Relay:
     header, payload = unpack(body)
     fields = as_fields(header)
@@ -252,4 +284,6 @@ _READERS: dict[int, Callable[[Fields], SerfMessage]] = {
     SerfType.USER_EVENT: _read_event,
     SerfType.QUERY: _read_query,
     SerfType.QUERY_RESPONSE: _read_response,
+    SerfType.KEY_REQUEST: _read_key_request,
+    SerfType.KEY_RESPONSE: _read_key_response,
 }

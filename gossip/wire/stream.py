@@ -2,7 +2,8 @@
 
 A stream's message is a datagram's message, except that a push/pull exists only here and that a user message
 tells its length first. A sender with compression on (the default of stock nodes) wraps the whole message once.
-A label would precede the type byte and an encrypted message replace it; both are refused by name until they are spoken.
+In a cluster with keys the whole message is sealed, header and all; one without a key refuses that by name. A label
+would come before everything; it is refused by name until it is spoken.
 Source: memberlist `net.go` (`readStream`, `sendLocalState`, `readUserMsg`).
 """
 
@@ -17,6 +18,7 @@ from gossip.wire.codec import MessageType, decode_entry, decode_fields, encode, 
 from gossip.wire.envelope import inflate_buffer
 from gossip.wire.fields import MAX_FLAT_ITEMS, MSGPACK_ERRORS, Fields, as_fields, boolean, pack, raw, shown, uint
 from gossip.wire.messages import Ack, ErrorReply, Message, Ping, PushPull, UserMessage
+from gossip.wire.sealing import MAX_OVERHEAD_BYTES, Sealer
 
 #: A header or one node of a push/pull: name, meta and 100 bytes of the rest, with room for extension fields.
 #: An unfinished object is parsed anew with each piece that arrives, so this bounds that work as well.
@@ -42,7 +44,10 @@ class StreamLimits:
 
 
 def encode_stream(message: Message) -> bytes:
-    """The one message of a stream: a push/pull, ping, ack, user message or error. Others: `UsageError`."""
+    """The one message of a stream: a push/pull, ping, ack, user message or error. Others: `UsageError`.
+
+    In a cluster with keys `Sealer.seal_stream` has to follow.
+    """
     match message:
         case PushPull(join, nodes, user_state):
             header = pack({"Join": join, "Nodes": len(nodes), "UserStateLen": len(user_state)})
@@ -63,9 +68,11 @@ class StreamDecoder:
     further call raises one. What a sender writes behind its message is ignored, as memberlist does.
     """
 
-    def __init__(self, limits: StreamLimits | None = None) -> None:
+    def __init__(self, limits: StreamLimits | None = None, sealer: Sealer | None = None) -> None:
+        """With a `sealer` nothing but what it opens is taken."""
         self._limits = limits or StreamLimits()
-        self._parser: _Parser | None = None
+        self._sealer = sealer
+        self._parser: _Parser | _SealedParser | None = None
         self._complete = False
         self._failure = ""
 
@@ -88,7 +95,7 @@ class StreamDecoder:
 
     def _advance(self, data: bytes) -> Message | None:
         if self._parser is None:
-            self._parser = _parser(data[0], self._limits)
+            self._parser = _parser(data[0], self._limits, self._sealer)
             data = data[1:]
         return self._parser.feed(data)
 
@@ -102,7 +109,11 @@ class StreamDecoder:
 _Steps = Generator[None, None, Message]
 
 
-def _parser(kind: int, limits: StreamLimits) -> "_Parser":
+def _parser(kind: int, limits: StreamLimits, sealer: Sealer | None) -> "_Parser | _SealedParser":
+    if sealer is not None:
+        if kind != MessageType.ENCRYPTED:
+            raise WireError("not encrypted, and this node has a key: give the sender the cluster's keys")
+        return _SealedParser(limits, sealer)
     match kind:
         case MessageType.PUSH_PULL:
             return _PushPullParser(kind, limits)
@@ -113,7 +124,7 @@ def _parser(kind: int, limits: StreamLimits) -> "_Parser":
         case MessageType.COMPRESSED:
             return _CompressedParser(kind, limits)
         case MessageType.ENCRYPTED:
-            raise WireError("the peer encrypts its gossip and this node has no key")
+            raise WireError("encrypted, and this node has no key: give it the cluster's keys")
         case MessageType.LABEL:
             raise WireError("the peer labels its gossip and this node has no label")
         case _:
@@ -216,11 +227,7 @@ class _CompressedParser(_Parser):
         content = inflate_buffer(uint(fields, b"Algo", 8), raw(fields, b"Buf"), self._limits.message_bytes)
         if content[:1] == bytes((MessageType.COMPRESSED,)):
             raise WireError("a compressed message on a stream holds another compressed message")
-        inner = StreamDecoder(self._limits)
-        message = inner.feed(content)
-        if message is None:
-            raise WireError(f"the compressed message is incomplete: {len(content)} bytes, more announced")
-        return message
+        return _whole(content, self._limits)
 
     def _map_length(self) -> Generator[None, None, int]:
         while True:
@@ -232,6 +239,40 @@ class _CompressedParser(_Parser):
             if length > self._MAX_FIELDS:
                 raise WireError(f"a compressed message has 2 fields, this one {length}")
             return length
+
+
+class _SealedParser:
+    """Waits for a whole envelope: nothing in it counts before its tag at the end has been checked."""
+
+    _LENGTH_BYTES = 4
+
+    def __init__(self, limits: StreamLimits, sealer: Sealer) -> None:
+        self._limits = limits
+        self._sealer = sealer
+        self._collected = bytearray()
+
+    def feed(self, data: bytes) -> Message | None:
+        self._collected += data
+        start = self._LENGTH_BYTES
+        if len(self._collected) < start:
+            return None
+        length = int.from_bytes(self._collected[:start], "big")
+        if length > self._limits.message_bytes + MAX_OVERHEAD_BYTES:
+            raise WireError(f"an encrypted message of {length} bytes, the limit is {self._limits.message_bytes}")
+        if len(self._collected) < start + length:
+            return None
+        content = self._sealer.open_stream(bytes(self._collected[start : start + length]))
+        if content[:1] == bytes((MessageType.ENCRYPTED,)):
+            raise WireError("an encrypted message holds another encrypted message")
+        return _whole(content, self._limits)
+
+
+def _whole(content: bytes, limits: StreamLimits) -> Message:
+    """The message that a wrapper held, which must be complete. Raises `WireError`."""
+    message = StreamDecoder(limits).feed(content)
+    if message is None:
+        raise WireError(f"the wrapped message is incomplete: {len(content)} bytes, more announced")
+    return message
 
 
 def _bounded(header: Fields, key: bytes, limit: int) -> int:

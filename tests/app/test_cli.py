@@ -13,6 +13,7 @@ from app import __version__
 from app.cli import cli
 from app.config.config import Config
 from app.config.option import options_of
+from app.gossip_keys.text import parse_keys
 from tests.app.commands.node_api import HOLDERS, MEMBERS, STATUS, NodeApi
 
 
@@ -41,13 +42,23 @@ def test_the_version() -> None:
     assert _run("--version").stdout == f"rykte {__version__}\n"
 
 
-@pytest.mark.parametrize("command", [[], ["serve"], ["status"], ["members"], ["holders"], ["mirror", "add"]])
+@pytest.mark.parametrize(
+    "command", [[], ["serve"], ["status"], ["members"], ["holders"], ["mirror", "add"], ["keygen"]]
+)
 def test_every_command_has_a_help(command: list[str]) -> None:
     """By both spellings."""
     for flag in ("--help", "-h"):
         result = _run(*command, flag)
         assert result.exit_code == 0
         assert result.stdout.startswith("Usage: rykte")
+
+
+def test_keygen_prints_a_key_and_nothing_else() -> None:
+    """One line that `>> keys` makes a key file of."""
+    result = _run("keygen")
+    assert result.stderr == ""
+    assert result.stdout.endswith("\n")
+    assert len(parse_keys(result.stdout)) == 1
 
 
 def test_serve_has_every_option_of_the_table() -> None:
@@ -71,7 +82,6 @@ def test_all_mistakes_of_serve_come_at_once() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--gossip-key-file", "k"],
         ["--serf-rpc-addr", "127.0.0.1:7373"],
         ["--bootstrap-lease-name", "x"],
         ["--bootstrap-http-url", "x"],

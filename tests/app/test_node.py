@@ -1,5 +1,7 @@
 """Nodes put together as the server does it: three in this process, with layout stores, on loopback."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +17,7 @@ from gossip.membership import MemberState
 from gossip.swim.effects import Notice
 from tests.app.server.test_connection import settings
 from tests.gossip.loopback import fresh_host, wait
+from tests.gossip.wire.sealing import KEYS
 from tests.http_client import Answer, Client
 from tests.images import TestImage, build_image, write_layout
 
@@ -174,6 +177,47 @@ def test_a_node_that_can_t_start_says_why_and_leaves_nothing(tmp_path: Path) -> 
             with pytest.raises(StartError):
                 node.start()
             node.stop()
+
+
+def test_nodes_with_keys_are_a_cluster_of_their_own(tmp_path: Path) -> None:
+    """Who holds the key finds the others; who has another one, or none, is alone. No key is in what a node tells."""
+    files = [tmp_path / "first", tmp_path / "other"]
+    for number, path in enumerate(files):
+        path.write_text(f"{KEYS[number].text()}\n")
+    nodes: list[Running] = []
+    try:
+        for number, options in enumerate([{"file": 0}, {"file": 0}, {"file": 1}, {}], 1):
+            more = {"gossip_key_file": str(files[options["file"]])} if options else {}
+            seed = nodes[0].node.registry_addr[0] if nodes else ""
+            nodes.append(Running(make_node(tmp_path, number, seed=seed, **more)))
+        first, second, *outside = nodes
+        wait(lambda: first.state_of(second) is second.state_of(first) is MemberState.ALIVE)
+        assert [first.state_of(stranger) for stranger in outside] == [None, None]
+        status = first.node.admin_app.test_client().get("/api/v1/status")  # type: ignore[attr-defined]
+        assert KEYS[0].text() not in status.text
+    finally:
+        for each in nodes:
+            each.stop()
+
+
+def test_a_bad_key_file_keeps_a_node_from_starting(tmp_path: Path) -> None:
+    """The operator gets the line and the remedy; plain gossip by mistake would be worse."""
+    path = tmp_path / "keys"
+    path.write_text(f"{KEYS[0].text()}\nno key\n")
+    node = make_node(tmp_path, 1, gossip_key_file=str(path))
+    with pytest.raises(StartError, match=f"--gossip-key-file '{path}', line 2: .*rykte keygen"):
+        node.start()
+    node.stop()
+
+
+def test_a_node_without_keys_does_not_pay_for_them() -> None:
+    """The cipher's library takes megabytes; only a key loads it."""
+    code = (
+        "import sys, app.node; from gossip.wire.keyring import Key;"
+        "print('cryptography' in sys.modules); Key(bytes(32)); print('cryptography' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_the_engine_s_words_go_to_the_log() -> None:

@@ -7,6 +7,7 @@ from gossip.membership import MemberState
 from gossip.simulate import SimulatedMembership, Simulation
 from gossip.swim.settings import LAN, Settings
 from gossip.virtual import Conditions
+from gossip.wire.keyring import Key, Keyring
 from tests.contracts.membership import Recorder
 
 PRESENT = (MemberState.ALIVE, MemberState.SUSPECT)
@@ -16,11 +17,20 @@ class Cluster:
     """Nodes `n0`, `n1` ... that have all been started and have begun to join the first three."""
 
     def __init__(
-        self, size: int, *, seed: int = 1, loss: float = 0.0, settings: Settings = LAN, spread_s: float = 0.0
+        self,
+        size: int,
+        *,
+        seed: int = 1,
+        loss: float = 0.0,
+        settings: Settings = LAN,
+        spread_s: float = 0.0,
+        keys: Sequence[Key] = (),
     ) -> None:
-        """`spread_s` is the time in which the nodes appear, evenly; 0 is all at once."""
+        """`spread_s` is the time in which the nodes appear, evenly; 0 is all at once. With `keys` all is encrypted."""
         self.simulation = Simulation(seed, Conditions(loss=loss))
         self.settings = settings
+        self.keys = keys
+        self.keyrings: dict[str, Keyring] = {}
         self.nodes: dict[str, SimulatedMembership] = {}
         self.recorders: dict[str, Recorder] = {}
         for number in range(size):
@@ -29,7 +39,10 @@ class Cluster:
 
     def add(self, name: str, host: str = "") -> SimulatedMembership:
         """One more node, which begins to join the first three there are."""
-        node, recorder = self.simulation.node(name, host=host, settings=self.settings), Recorder()
+        if self.keys:
+            self.keyrings[name] = Keyring(self.keys)
+        node = self.simulation.node(name, host=host, settings=self.settings, keyring=self.keyrings.get(name))
+        recorder = Recorder()
         seeds = [other.address for other in list(self.nodes.values())[:3]]
         self.nodes[name], self.recorders[name] = node, recorder
         node.start(recorder)

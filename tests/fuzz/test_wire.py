@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from gossip.errors import WireError
 from gossip.wire import codec, envelope, lzw, serf
+from gossip.wire.keyring import Key
 from gossip.wire.messages import Alive, NodeEntry, PushPull, UserEvent, WireState
 from gossip.wire.stream import StreamDecoder, StreamLimits, encode_stream
+from tests.gossip.wire.sealing import KEYS, SECRETS, sealer, version_0
 
 FIELD_NAMES = st.sampled_from(
     """
@@ -42,6 +44,9 @@ NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=40)
 ADDRESSES = st.binary(min_size=4, max_size=4)
 META = st.binary(max_size=100)
 
+KEY = sealer()
+SECRET = SECRETS[0]
+
 SMALL = StreamLimits(user_bytes=1 << 16, nodes=100, message_bytes=1 << 16)
 
 
@@ -50,12 +55,32 @@ def all_leaves(data: bytes) -> None:
         codec.decode(message)
 
 
+def sealed_leaves(data: bytes) -> None:
+    for part in envelope.unpack(data, KEY):
+        codec.decode(part)
+
+
+def leaves_of_sealed(data: bytes) -> None:
+    for sealed in (KEY.seal(data), version_0(data, SECRET), version_0(data, SECRET, padding=b"")):
+        sealed_leaves(sealed)
+
+
 def limited_lzw(data: bytes) -> None:
     assert len(lzw.decompress(data, 10_000)) <= 10_000
 
 
 @pytest.mark.parametrize(
-    "decoder", [codec.decode, envelope.unpack, all_leaves, serf.decode_serf, serf.decode_tags, limited_lzw]
+    "decoder",
+    [
+        codec.decode,
+        envelope.unpack,
+        all_leaves,
+        sealed_leaves,
+        leaves_of_sealed,
+        serf.decode_serf,
+        serf.decode_tags,
+        limited_lzw,
+    ],
 )
 @given(BYTES)
 def test_a_decoder_returns_or_raises_wire_error(decoder: Callable[[bytes], object], data: bytes) -> None:
@@ -81,6 +106,45 @@ def test_the_stream_decoder_does_not_see_how_bytes_were_cut(data: bytes, step: i
         return message
 
     assert read([data]) == read([data[at : at + step] for at in range(0, len(data), step)])
+
+
+@given(BYTES | BYTES.map(KEY.seal_stream), st.integers(1, 7))
+def test_the_stream_decoder_with_keys_does_not_see_how_bytes_were_cut(data: bytes, step: int) -> None:
+    """Sealed or not, whole or in pieces, a stream gives the same message or a refusal."""
+
+    def read(pieces: list[bytes]) -> object:
+        decoder = StreamDecoder(SMALL, KEY)
+        message = None
+        try:
+            for piece in pieces:
+                message = decoder.feed(piece) or message
+        except WireError:
+            return WireError
+        return message
+
+    assert read([data]) == read([data[at : at + step] for at in range(0, len(data), step)])
+
+
+@given(st.binary(max_size=2000), st.binary(max_size=40), st.sampled_from(KEYS))
+def test_what_is_sealed_is_opened_by_those_who_have_the_key(message: bytes, associated: bytes, key: Key) -> None:
+    """Any message comes out as it went in, with any of the ring's keys, and with no other's."""
+    data = sealer(key).seal(message, associated)
+    assert sealer(*KEYS).open(data, associated) == message
+    others = [other for other in KEYS if other != key]
+    for opener, context in ((sealer(*others), associated), (sealer(key), associated + b"x")):
+        with pytest.raises(WireError):
+            opener.open(data, context)
+
+
+@given(st.binary(max_size=200), st.integers(0), st.integers(1, 255))
+def test_a_changed_envelope_is_not_opened(message: bytes, at: int, change: int) -> None:
+    """Whichever byte is changed into whatever, an envelope gives nothing."""
+    data = bytearray(KEY.seal(message))
+    data[at % len(data)] ^= change
+    try:
+        assert KEY.open(bytes(data)) == message[: -message[-1]]  # the version byte only: taken for padded
+    except WireError:
+        pass
 
 
 @given(st.binary(max_size=3000) | st.builds(bytes.__mul__, st.binary(max_size=7), st.integers(0, 5000)))

@@ -2,8 +2,10 @@
 
 Three agents on 127.0.9.1 to .3 and an ear on 127.0.9.9, which takes part just enough to be talked to: it answers
 pings and push/pulls until told to play dead. The first datagram of each kind and every stream goes into a file, in hex.
+With a key behind the folder the agents encrypt by it, and so does the ear.
 """
 
+import os
 import signal
 import socket
 import subprocess
@@ -14,8 +16,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gossip.wire.codec import MessageType, decode, encode
-from gossip.wire.envelope import unpack
-from gossip.wire.messages import Ack, NodeEntry, Ping, PushPull, WireState
+from gossip.wire.envelope import pack, unpack
+from gossip.wire.keyring import Key, Keyring
+from gossip.wire.messages import Ack, Message, NodeEntry, Ping, PushPull, WireState
+from gossip.wire.sealing import Sealer
 from gossip.wire.stream import StreamDecoder, encode_stream
 
 EAR = "127.0.9.9"
@@ -26,8 +30,9 @@ DEADLINE_S = 30
 class Ear:
     """A member that writes down what it hears."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, key: str) -> None:
         self._folder = folder
+        self._sealer = Sealer(Keyring([Key.parse(key)]), os.urandom) if key else None
         self.answers_datagrams = True
         self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._udp.bind((EAR, PORT))
@@ -40,8 +45,12 @@ class Ear:
 
     def join(self, host: str) -> None:
         with socket.create_connection((host, PORT), 5) as stream:
-            stream.sendall(encode_stream(self._table(join=True)))
+            stream.sendall(self._on_stream(self._table(join=True)))
             self._save("stream-push-pull-reply", self._read_message(stream)[1])
+
+    def _on_stream(self, message: Message) -> bytes:
+        data = encode_stream(message)
+        return data if self._sealer is None else self._sealer.seal_stream(data)
 
     def _table(self, *, join: bool) -> PushPull:
         row = NodeEntry("ear", socket.inet_aton(EAR), PORT, b"\xff\x81\xa4role\xa3ear", 1, WireState.ALIVE)
@@ -50,10 +59,11 @@ class Ear:
     def _hear_datagrams(self) -> None:
         while True:
             data, sender = self._udp.recvfrom(65536)
-            self._save(f"datagram-{label(data)}", data)
-            for message in map(decode, unpack(data)):
+            plain = data if self._sealer is None else self._sealer.open(data)
+            self._save(f"datagram-{label(plain)}", data)
+            for message in map(decode, unpack(plain)):
                 if isinstance(message, Ping) and message.node in ("", "ear") and self.answers_datagrams:
-                    self._udp.sendto(encode(Ack(message.seq_no)), sender)
+                    self._udp.sendto(pack([encode(Ack(message.seq_no))], self._sealer), sender)
 
     def _hear_streams(self) -> None:
         while True:
@@ -62,13 +72,12 @@ class Ear:
                 message, data = self._read_message(stream)
                 self._save(f"stream-{type(message).__name__.lower()}", data)
                 if isinstance(message, PushPull):
-                    stream.sendall(encode_stream(self._table(join=message.join)))
+                    stream.sendall(self._on_stream(self._table(join=message.join)))
                 elif isinstance(message, Ping):
-                    stream.sendall(encode_stream(Ack(message.seq_no)))
+                    stream.sendall(self._on_stream(Ack(message.seq_no)))
 
-    @staticmethod
-    def _read_message(stream: socket.socket) -> tuple[object, bytes]:
-        decoder, data = StreamDecoder(), b""
+    def _read_message(self, stream: socket.socket) -> tuple[object, bytes]:
+        decoder, data = StreamDecoder(sealer=self._sealer), b""
         while piece := stream.recv(65536):
             data += piece
             if (message := decoder.feed(piece)) is not None:
@@ -97,10 +106,11 @@ def label(data: bytes) -> str:
     return "-".join(words)
 
 
-def start(number: int) -> "subprocess.Popen[bytes]":
+def start(number: int, key: str) -> "subprocess.Popen[bytes]":
     host = f"127.0.9.{number}"
     agent = subprocess.Popen(
-        ["serf", "agent", f"-node=stock{number}", f"-bind={host}:{PORT}", f"-rpc-addr={host}:7373", "-tag=role=web"],
+        ["serf", "agent", f"-node=stock{number}", f"-bind={host}:{PORT}", f"-rpc-addr={host}:7373", "-tag=role=web"]
+        + [f"-encrypt={key}"] * bool(key),
         stdout=subprocess.DEVNULL,
     )
     wait(lambda: ask(number, "members").returncode == 0, f"agent {number} answers")
@@ -120,10 +130,10 @@ def wait(condition: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, key: str = "") -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    ear = Ear(folder)
-    agents = [start(number) for number in (1, 2, 3)]
+    ear = Ear(folder, key)
+    agents = [start(number, key) for number in (1, 2, 3)]
     try:
         ear.join("127.0.9.1")
         ask(1, "join", EAR, "127.0.9.2", "127.0.9.3")
@@ -134,6 +144,8 @@ def main(folder: Path) -> None:
         wait(lambda: ear.has("compressed"), "a compressed datagram")
         ask(1, "query", "-timeout=500ms", "uptime", "-")
         wait(lambda: ear.has("user4"), "a query")
+        if key:
+            ask(1, "keys", f"-install={key}")
         ask(1, "tags", "-set", "zone=north")
         ask(3, "leave")
         wait(lambda: ear.has("user0"), "a leave intent")
@@ -150,4 +162,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

@@ -15,6 +15,7 @@ from gossip.swim.effects import Notice
 from gossip.swim.protocol import LocalNode
 from gossip.swim.settings import LAN, Settings
 from gossip.udp import UdpDriver
+from gossip.wire.keyring import Keyring
 from gossip.wire.stream import StreamDecoder
 
 PORT = 7946
@@ -63,10 +64,16 @@ class Notices:
         return [notice.event for notice in self.kept]
 
 
-def driver(name: str, host: str, tags: Mapping[str, str] | None = None, settings: Settings = FAST) -> UdpDriver:
+def driver(
+    name: str,
+    host: str,
+    tags: Mapping[str, str] | None = None,
+    settings: Settings = FAST,
+    keyring: Keyring | None = None,
+) -> UdpDriver:
     """An embedded engine that has not been started."""
     local = LocalNode(name, host, PORT, dict(tags or {}))
-    return UdpDriver(settings, local, rng=Random(name), notify=Notices())
+    return UdpDriver(settings, local, rng=Random(name), notify=Notices(), keyring=keyring)
 
 
 class Harness:

@@ -7,17 +7,20 @@ import pytest
 from gossip.errors import UsageError
 from gossip.membership import Membership
 from gossip.simulate import SimulatedMembership, Simulation
+from gossip.wire.keyring import Keyring
 from tests.contracts.membership import Harness, MembershipSuite, Recorder
+from tests.gossip.wire.sealing import KEYS
 
 
 class SimulatedHarness:
     """Time is virtual, so everybody may take a minute."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, sealed: bool = False) -> None:
         self.simulation = Simulation(seed=1)
+        self._sealed = sealed
 
     def node(self, name: str, tags: Mapping[str, str] | None = None, *, host: str = "") -> Membership:
-        return self.simulation.node(name, tags, host=host)
+        return self.simulation.node(name, tags, host=host, keyring=Keyring(KEYS[:2]) if self._sealed else None)
 
     def wait(self, condition: Callable[[], bool]) -> None:
         assert self.simulation.run_until(condition, 60.0)
@@ -32,6 +35,14 @@ class TestSimulatedMembership(MembershipSuite):
     @pytest.fixture
     def harness(self) -> Harness:
         return SimulatedHarness()
+
+
+class TestSealedMembership(MembershipSuite):
+    """The contract, with encryption."""
+
+    @pytest.fixture
+    def harness(self) -> Harness:
+        return SimulatedHarness(sealed=True)
 
 
 def pair(simulation: Simulation) -> tuple[SimulatedMembership, SimulatedMembership]:

@@ -5,6 +5,7 @@ from random import Random
 
 import gevent
 import pytest
+from gevent.monkey import get_original
 
 from gossip.engine_thread import Engine
 from gossip.errors import Unreachable, UsageError
@@ -70,6 +71,24 @@ def test_alive(fake: Fake) -> None:
     fake.engine.alive = True
     fake.node.stop()
     assert not fake.node.alive
+
+
+def test_in_engine_thread(fake: Fake) -> None:
+    """What belongs to the engine is changed in its thread; an error is noticed, after the end nothing is done."""
+    threads: list[int] = []
+    ours = get_original("_thread", "get_ident")
+
+    def refuse() -> None:
+        raise UsageError("refused")
+
+    fake.node.in_engine_thread(lambda: threads.append(ours()))
+    fake.node.in_engine_thread(refuse)
+    wait(lambda: fake.notices.events() == ["gossip order failed"])
+    assert len(threads) == 1
+    assert threads != [ours()]
+    fake.node.stop()
+    fake.node.in_engine_thread(lambda: threads.append(0))
+    assert len(threads) == 1
 
 
 def test_an_engine_that_dies_is_noticed(fake: Fake) -> None:

@@ -12,10 +12,12 @@ from gossip.swim.protocol import LocalNode
 from gossip.udp import UdpDriver
 from gossip.wire import codec, lzw
 from gossip.wire.fields import pack
+from gossip.wire.keyring import Keyring
 from gossip.wire.messages import Ack, ErrorReply, Ping, PushPull
 from gossip.wire.stream import encode_stream
 from tests.contracts.membership import MembershipSuite, Recorder
 from tests.gossip.loopback import FAST, PORT, Harness, Notices, answer, connect, driver, fresh_host, wait
+from tests.gossip.wire.sealing import KEYS
 
 
 class TestUdpDriver(MembershipSuite):
@@ -84,6 +86,27 @@ def test_nonsense_in_a_datagram(node: UdpDriver) -> None:
         asker.sendto(codec.encode(Ping(79, "node")), (node.local().host, PORT))
         assert codec.decode(asker.recv(65536)) == Ack(79)
     assert node.alive
+
+
+def test_keys() -> None:
+    """Two nodes with one key are a cluster, whatever else they hold; a node without it stays outside."""
+    one, two, stranger, plain = nodes = [
+        driver("one", fresh_host(), keyring=Keyring(KEYS[:2])),
+        driver("two", fresh_host(), keyring=Keyring([KEYS[1], KEYS[0]])),
+        driver("stranger", fresh_host(), keyring=Keyring(KEYS[2:])),
+        driver("plain", fresh_host()),
+    ]
+    recorder = Recorder()
+    for node in nodes:
+        node.start(recorder if node is two else Recorder())
+    for node in nodes[1:]:
+        assert node.join([(one.local().host, PORT)]) == (1 if node is two else 0)
+    assert one.join([(other.local().host, PORT) for other in (stranger, plain)]) == 0
+    one.broadcast("topic", b"payload")
+    wait(lambda: recorder.payloads == [("topic", b"payload")])
+    assert [len(node.members()) for node in nodes] == [2, 2, 1, 1]
+    for node in nodes:
+        node.stop()
 
 
 def test_bind_and_advertise_differ() -> None:

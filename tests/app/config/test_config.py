@@ -8,6 +8,7 @@ import pytest
 
 from app.config.config import Config
 from app.config.option import ConfigError, options_of
+from app.config.rules import contradictions
 
 
 def _config(
@@ -112,6 +113,14 @@ def test_settings_that_do_not_go_together_are_refused_with_the_remedy(given: dic
     mistakes = _mistakes(None, "10.0.0.7", **given)
     assert len(mistakes) == 1
     assert words in mistakes[0]
+
+
+def test_keys_are_for_the_engine_that_seals() -> None:
+    """An agent that gossips for us has keys of its own: ours would be a false comfort."""
+    keys = {"gossip_key_file": Path("keys")}
+    assert list(contradictions({"engine": "swim", **keys})) == []
+    (mistake,) = contradictions({"engine": "serf", **keys})
+    assert "--gossip-key-file 'keys' has no effect with --engine serf: give" in mistake
 
 
 def test_the_same_port_on_two_addresses_is_no_conflict() -> None:

@@ -3,11 +3,14 @@
 from collections import Counter
 from dataclasses import replace
 from itertools import pairwise
+from random import Random
 
 from gossip.swim.effects import SendDatagram
-from gossip.wire import envelope
+from gossip.swim.protocol import LocalNode, Swim
+from gossip.wire import codec, envelope
 from gossip.wire.messages import Ack, Alive, Dead, JoinIntent, Ping, UserEvent, WireState
-from tests.gossip.swim.cores import ME, QUIET, Core, alive, entry, sent, serf
+from tests.gossip.swim.cores import ME, MY_ADDRESS, QUIET, Core, alive, entry, sent, serf
+from tests.gossip.wire.sealing import sealer
 
 MANY = tuple(f"m{number}" for number in range(1, 60))
 #: Nothing but gossip for an hour.
@@ -47,6 +50,19 @@ def test_packets_stay_within_the_budget() -> None:
     for number in range(100, 160):
         core.hear(alive(f"m{number}", 2, {"zone": "x" * 100}))
     sizes = [len(effect.data) for effect in core.after(0.5) if isinstance(effect, SendDatagram)]
+    assert max(sizes) <= 1400
+    assert min(sizes) > 1200
+
+
+def test_sealed_packets_stay_within_the_budget_too() -> None:
+    """The envelope's 29 bytes are left free: sealed datagrams are as large as plain ones, and no message too many."""
+    swim = Swim(NO_PROBES, LocalNode(ME, *MY_ADDRESS), Random(1), sealer())
+    swim.start(0.0)
+    for number in range(100, 160):
+        swim.receive_datagram(sealer().seal(codec.encode(alive(f"m{number}", 2, {"zone": "x" * 100}))), MY_ADDRESS, 0.0)
+    swim.tick(0.25)
+    sizes = [len(effect.data) for effect in swim.effects() if isinstance(effect, SendDatagram)]
+    assert len(sizes) == 3
     assert max(sizes) <= 1400
     assert min(sizes) > 1200
 

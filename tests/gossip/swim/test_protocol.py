@@ -8,14 +8,29 @@ from hypothesis import strategies as st
 
 from gossip.errors import UsageError
 from gossip.membership import MemberState
-from gossip.swim.effects import Notice
+from gossip.swim.effects import Address, Notice, SendDatagram
 from gossip.swim.protocol import LocalNode, Swim
 from gossip.swim.settings import LAN
-from gossip.wire import codec
-from gossip.wire.messages import Ack, ErrorReply, Ping, PushPull, UserMessage
+from gossip.wire import codec, envelope
+from gossip.wire.keyring import Keyring
+from gossip.wire.messages import (
+    Ack,
+    ErrorReply,
+    KeyRequest,
+    KeyResponse,
+    Message,
+    Ping,
+    PushPull,
+    Query,
+    QueryResponse,
+    UserMessage,
+)
+from gossip.wire.sealing import Sealer
+from gossip.wire.serf import decode_serf, encode_serf
 from gossip.wire.stream import encode_stream
-from tests.gossip.swim.cores import ME, QUIET, Core, alive, entry, sent
+from tests.gossip.swim.cores import ME, MY_ADDRESS, QUIET, Core, address_of, alive, entry, sent, serf
 from tests.gossip.wire.samples import DATAGRAMS
+from tests.gossip.wire.sealing import KEYS, SECRETS, sealer
 
 SOMEBODY = ("10.0.99.9", 7946)
 
@@ -127,3 +142,93 @@ def test_same_inputs_same_effects() -> None:
 
     assert life(1) == life(1)
     assert life(1) != life(2)
+
+
+class Sealed:
+    """A node with two keys, spoken to by a member `m1` that has one of them."""
+
+    def __init__(self, theirs: Sealer) -> None:
+        self.ring = Keyring(KEYS[:2])
+        self.theirs = theirs
+        self.swim = Swim(QUIET, LocalNode(ME, *MY_ADDRESS), Random(1), Sealer(self.ring, Random(2).randbytes))
+        self.swim.start(0.0)
+        self.swim.effects()
+
+    def hear(self, *messages: Message) -> list[tuple[Address, Message]]:
+        """What goes out when these come in, sealed by `m1`; all of it must be sealed."""
+        data = envelope.pack([codec.encode(message) for message in messages], self.theirs)
+        self.swim.receive_datagram(data, address_of("m1"), 0.0)
+        answers = []
+        for effect in self.swim.effects():
+            if isinstance(effect, SendDatagram):
+                for part in envelope.unpack(effect.data, self.theirs):
+                    answers.append((effect.to, codec.decode(part)))
+        return answers
+
+
+def test_sealed_datagrams() -> None:
+    """With keys a ping sealed by any of them is answered, sealed by the first."""
+    node = Sealed(sealer(KEYS[1], KEYS[0]))
+    assert node.hear(Ping(7, ME)) == [(address_of("m1"), Ack(7))]
+    node.ring.use(KEYS[1])
+    node.theirs = sealer(KEYS[1])
+    assert node.hear(Ping(8, ME)) == [(address_of("m1"), Ack(8))]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        codec.encode(Ping(7, ME)),
+        codec.encode(alive("m1")),
+        envelope.pack([codec.encode(alive("m1"))] * 2),
+        sealer(KEYS[3]).seal(codec.encode(Ping(7, ME))),
+        b"",
+    ],
+)
+def test_what_is_not_sealed_by_our_keys_is_dropped(data: bytes) -> None:
+    """Plain datagrams and those of another key change nothing and get no answer; the log has a line."""
+    swim = Sealed(sealer()).swim
+    swim.receive_datagram(data, address_of("m1"), 0.0)
+    (notice,) = swim.effects()
+    assert isinstance(notice, Notice)
+    assert notice.event == "datagram not understood"
+    assert [member.name for member in swim.members()] == [ME]
+
+
+def test_a_sealed_datagram_without_keys_is_dropped() -> None:
+    """A node whose gossip is plain takes an envelope for nonsense."""
+    core = Core(QUIET)
+    core.swim.receive_datagram(sealer().seal(codec.encode(Ping(7, ME))), address_of("m1"), core.now)
+    assert [type(effect) for effect in core.swim.effects()] == [Notice]
+
+
+def key_query(name: str, ltime: int, about: bytes = b"") -> UserMessage:
+    """A query about keys by `m1`, as an agent sends it: no ack, no filters."""
+    asker = alive("m1")
+    payload = encode_serf(KeyRequest(about))
+    return serf(Query(ltime, ltime, asker.addr, asker.port, "m1", (), 0, 0, 10**9, name, payload))
+
+
+def test_key_queries_are_answered_and_told_on() -> None:
+    """A rotation by queries: each is answered to the asker, and takes effect for what is sent next."""
+    node = Sealed(sealer(KEYS[0], KEYS[2]))
+    node.hear(alive("m1"))
+    for ltime, name, after in (
+        (1, "_serf_install-key", (0, 1, 2)),
+        (2, "_serf_use-key", (2, 0, 1)),
+        (3, "_serf_list-keys", (2, 0, 1)),
+        (4, "_serf_remove-key", (2, 0, 1)),
+    ):
+        responses = [
+            response
+            for to, message in node.hear(key_query(name, ltime, SECRETS[2]))
+            if isinstance(message, UserMessage) and to == address_of("m1")
+            if isinstance(response := decode_serf(message.payload), QueryResponse)
+        ]
+        (response,) = responses
+        answer = decode_serf(response.payload)
+        assert isinstance(answer, KeyResponse)
+        assert (response.id, response.sender, response.flags) == (ltime, ME, 0)
+        assert answer.result is (name != "_serf_remove-key")
+        assert answer.keys == (tuple(KEYS[number].text() for number in after) if "list" in name else ())
+        assert node.ring.keys == tuple(KEYS[number] for number in after)

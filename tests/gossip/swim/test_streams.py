@@ -15,8 +15,10 @@ from gossip.swim.settings import LAN
 from gossip.swim.streams import Streams
 from gossip.swim.timers import Timers
 from gossip.wire.messages import SERF_VERSIONS, Ack, ErrorReply, Message, Ping, PushPull, UserMessage
-from gossip.wire.stream import encode_stream
+from gossip.wire.sealing import Sealer
+from gossip.wire.stream import StreamDecoder, encode_stream
 from tests.gossip.swim.cores import closed, written
+from tests.gossip.wire.sealing import KEYS, sealer
 
 PEER = ("10.0.1.2", 7946)
 PING = encode_stream(Ping(7, "me"))
@@ -26,11 +28,11 @@ ACK = encode_stream(Ack(7))
 class Fixture:
     """Streams that answer a ping with an ack, nothing to an ack, and refuse the rest; at most two at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, sealer: Sealer | None = None) -> None:
         self.outbox, self.timers = Outbox(), Timers()
         own = Record("me", b"\x0a\0\0\1", 7946, b"", SERF_VERSIONS)
         settings = replace(LAN, stream_limit=2, stream_message_bytes=1000, stream_buffer_bytes=1500)
-        context = Context(settings, own, MemberTable(Random(1)), self.timers, self.outbox, Random(1))
+        context = Context(settings, own, MemberTable(Random(1)), self.timers, self.outbox, Random(1), sealer)
         self.streams = Streams(context, self.answer)
         self.ended: list[tuple[Message | None, str]] = []
 
@@ -179,3 +181,58 @@ def test_too_many_callers(fixture: Fixture) -> None:
     assert (written(effects, -3), written(effects, -1)) == (None, Ack(7))
     fixture.streams.accepted(-4, PEER, 0.0)
     assert fixture.effects() == []
+
+
+@pytest.fixture
+def sealing() -> Fixture:
+    """A node with a key."""
+    return Fixture(sealer())
+
+
+def opened_reply(effects: list[Effect], key: Sealer) -> Message | None:
+    """The message that was written to an accepted stream, read by somebody with this key."""
+    data = b"".join(effect.data for effect in effects if isinstance(effect, WriteStream))
+    return StreamDecoder(sealer=key).feed(data)
+
+
+def test_sealed_exchange(sealing: Fixture) -> None:
+    """With a key we speak and hear sealed."""
+    stream = sealing.call()
+    sealing.streams.opened(stream)
+    assert opened_reply(sealing.effects(), sealer()) == Ping(7, "me")
+    sealing.streams.received(stream, sealer().seal_stream(ACK), 0.1)
+    assert sealing.ended == [(Ack(7), "")]
+
+
+def test_sealed_caller_is_answered_sealed(sealing: Fixture) -> None:
+    """A caller with our key gets an answer that only the key opens."""
+    sealing.streams.accepted(-1, PEER, 0.0)
+    sealing.streams.received(-1, sealer().seal_stream(PING), 0.0)
+    assert opened_reply(sealing.effects(), sealer()) == Ack(7)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(PING, "not encrypted"), (sealer(KEYS[1]).seal_stream(PING), "no key of this node"), (b"\x63junk", "not encr")],
+)
+def test_plain_and_wrong_callers_are_refused_sealed(sealing: Fixture, data: bytes, reason: str) -> None:
+    """Who has no key, or another, hears nothing that it can read: the refusal is sealed with our key."""
+    sealing.streams.accepted(-1, PEER, 0.0)
+    sealing.streams.received(-1, data, 0.0)
+    effects = sealing.effects()
+    reply = opened_reply(effects, sealer())
+    assert isinstance(reply, ErrorReply)
+    assert reason in reply.error
+    assert closed(effects) == [-1]
+    with pytest.raises(WireError):
+        opened_reply(effects, sealer(KEYS[1]))
+
+
+def test_sealed_answer_to_a_node_without_key(fixture: Fixture) -> None:
+    """A node without a key that calls one with a key ends with a reason that says what to do."""
+    stream = fixture.call()
+    fixture.streams.opened(stream)
+    fixture.streams.received(stream, sealer().seal_stream(encode_stream(ErrorReply("no"))), 0.1)
+    ((reply, reason),) = fixture.ended
+    assert reply is None
+    assert "this node has no key: give it the cluster's keys" in reason

@@ -7,6 +7,8 @@ from gossip.wire.messages import (
     ErrorReply,
     IndirectPing,
     JoinIntent,
+    KeyRequest,
+    KeyResponse,
     LeaveIntent,
     Message,
     Nack,
@@ -63,5 +65,7 @@ SERF: tuple[SerfMessage, ...] = (
     SerfState(24, {"node": 20, "other": 3}, ("other",), 25, ((5, (("deploy", b"a"), ("deploy", b"b"))),), 26),
     Query(27, 1 << 31, ADDR, 7946, "node", (b"\x00filter",), 3, 2, 15 * 10**9, "uptime", b"payload"),
     QueryResponse(28, 1 << 31, "node", 1, b"answer"),
+    KeyRequest(bytes(range(32))),
+    KeyResponse(True, "why", ("first", "second"), "first"),
     Relay(ADDR, 7946, "node", b"\x05response"),
 )

@@ -12,6 +12,7 @@ from gossip.wire.messages import Ack, Message, Nack, Ping, PushPull, Suspect
 from gossip.wire.stream import StreamDecoder, StreamLimits, encode_stream
 from tests.golden.files import golden
 from tests.gossip.wire.samples import ADDR, PUSH_PULL, STREAMS
+from tests.gossip.wire.sealing import GOLDEN_KEY, KEYS, sealer
 
 SMALL = StreamLimits(user_bytes=100, nodes=4, message_bytes=1000, compressed_bytes=500)
 
@@ -87,7 +88,7 @@ def test_datagram_messages_have_no_stream(message: Message) -> None:
     [
         (b"\x03\x80", "type 3"),
         (b"\x07\x01", "type 7"),
-        (b"\x0a\x00\x00\x00\x05", "encrypts"),
+        (b"\x0a\x00\x00\x00\x05", "has no key"),
         (b"\xf4\x05label", "labels"),
         (b"\x06\x05", "a map of fields"),
         (b"\x06\xc1", "no msgpack"),
@@ -140,3 +141,58 @@ def test_two_rows_may_tell_of_one_node() -> None:
 def test_an_ack_without_payload_is_written_as_nil() -> None:
     """As stock nodes write an empty byte slice."""
     assert encode_stream(Ack(5)) == b"\x02\x82\xa7Payload\xc0\xa5SeqNo\x05"
+
+
+def sealed(message: bytes) -> bytes:
+    return sealer().seal_stream(message)
+
+
+@pytest.mark.parametrize("message", STREAMS, ids=lambda message: type(message).__name__)
+def test_sealed_messages_are_read_in_pieces(message: Message) -> None:
+    """With a key the message comes with the last byte of its envelope, compressed inside or not."""
+    for data in (sealed(encode_stream(message)), sealed(compressed(encode_stream(message)))):
+        decoder = StreamDecoder(sealer=sealer())
+        assert feed_all(decoder, (data[at : at + 1] for at in range(len(data)))) == [None] * (len(data) - 1) + [message]
+        assert decoder.feed(b"junk") is None
+        whole = StreamDecoder(sealer=sealer())
+        assert whole.feed(data + b"junk") == message
+
+
+def test_stock_sealed_streams_are_read() -> None:
+    """A recorded push/pull and ping of agents with `-encrypt`."""
+    asked, answered, ping = (
+        StreamDecoder(sealer=sealer(GOLDEN_KEY)).feed(golden(f"serf-0.9.4-encrypted/stream-{name}"))
+        for name in ("pushpull", "push-pull-reply", "ping")
+    )
+    assert isinstance(asked, PushPull)
+    assert isinstance(answered, PushPull)
+    assert {node.name for node in answered.nodes} == {"stock1"}
+    assert isinstance(ping, Ping)
+
+
+@pytest.mark.parametrize(
+    ("data", "complaint"),
+    [
+        (encode_stream(Ack(1)), "not encrypted, and this node has a key"),
+        (b"\xf4\x05label", "not encrypted"),
+        (b"\x0a\x00\x00\x04\x16", "1046 bytes, the limit is 1000"),
+        (b"\x0a\xff\xff\xff\xff", "4294967295 bytes"),
+        (b"\x0a\x00\x00\x00\x00", "at least 29"),
+        (b"\x0a\x00\x00\x00\x1d" + bytes(29), "no key of this node"),
+        (sealer(KEYS[1]).seal_stream(b"\x00\x80"), "no key of this node"),
+        (sealed(sealed(b"\x00\x80")), "another encrypted"),
+        (sealed(push_pull(Nodes=1)), "incomplete"),
+        (sealed(b""), "incomplete"),
+        (sealed(b"\x63"), "type 99"),
+        (sealed(push_pull(Nodes=5)), "Nodes announces 5"),
+        (sealed(compressed(b"\x08" + bytes(2000))), "grows beyond 1000"),
+    ],
+)
+def test_what_a_node_with_keys_refuses(data: bytes, complaint: str) -> None:
+    """Whole or byte by byte: plain, too long, of another key, changed, nested, or nonsense inside."""
+    for step in (len(data), 1):
+        decoder = StreamDecoder(SMALL, sealer())
+        with pytest.raises(WireError, match=complaint):
+            feed_all(decoder, (data[at : at + step] for at in range(0, len(data), step)))
+        with pytest.raises(WireError, match=complaint):
+            decoder.feed(b"x")
