@@ -1,6 +1,7 @@
 """A stock `serf agent` (Debian package `serf`) on a loopback address, started, asked and ended by the tests."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -20,8 +21,10 @@ _COMMAND_PATIENCE_S = 30.0
 class SerfAgent:
     """One agent process; a context manager that kills it. Its log is kept for a failing test to show."""
 
-    def __init__(self, name: str, host: str, port: int, tags: Mapping[str, str] | None = None) -> None:
-        """Raises `AssertionError` where the package is missing."""
+    def __init__(
+        self, name: str, host: str, port: int, tags: Mapping[str, str] | None = None, *, key: str = ""
+    ) -> None:
+        """With a `key` (base64) it encrypts. Raises `AssertionError` where the package is missing."""
         binary = shutil.which("serf")
         assert binary is not None, "no `serf` on the PATH: install Debian's package `serf` (`make setup` does)"
         self._binary = binary
@@ -29,6 +32,7 @@ class SerfAgent:
         self.host = host
         self.port = port
         self._tags = dict(tags or {})
+        self._encryption = [f"-encrypt={key}"] if key else []
         self._folder = tempfile.TemporaryDirectory(prefix="serf-agent-")
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -56,6 +60,7 @@ class SerfAgent:
             "-log-level=debug",
             f"-event-handler=user=cat >> {self._path('event-')}$SERF_USER_EVENT",
             *tags,
+            *self._encryption,
         ]
         with self._path("log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -72,6 +77,10 @@ class SerfAgent:
             self._process.wait()
             self._process = None
 
+    def refuses(self, command: str, *arguments: str) -> bool:
+        """Whether a `serf` command fails."""
+        return self._run(command, *arguments).returncode != 0
+
     def ask(self, command: str, *arguments: str) -> str:
         """What a `serf` command prints; a command that fails fails the test."""
         done = self._run(command, *arguments)
@@ -86,6 +95,14 @@ class SerfAgent:
     def statuses(self) -> dict[str, str]:
         """Status of each member by name, as the agent sees it."""
         return {name: status for name, (status, _) in self.members().items()}
+
+    def keys(self) -> dict[str, str]:
+        """Of each key in the cluster, how many members hold it, as `4/4`: what `serf keys -list` finds."""
+        return dict(re.findall(r"^\s*(\S+)\s+\[(\d+/\d+)\]$", self.ask("keys", "-list"), re.MULTILINE))
+
+    def complaints(self) -> list[str]:
+        """The warnings and errors that the agent has logged."""
+        return [line for line in self.log().splitlines() if "[WARN]" in line or "[ERR]" in line]
 
     def payloads(self, event: str) -> str:
         """The payloads of all user events of this name, each ended by a newline (which the agent adds)."""

@@ -1,65 +1,18 @@
 """Three Rykte engines and a stock `serf agent` in one cluster: neither kind can tell the other from its own."""
 
 import time
-from collections.abc import Callable, Iterator
-from random import Random
+from collections.abc import Iterator
 
 import gevent
 import pytest
 
-from gossip.engine_thread import Engine
 from gossip.membership import MemberState
-from gossip.swim.effects import Notice
-from gossip.swim.protocol import LocalNode
-from gossip.swim.settings import LAN
-from gossip.thread import ThreadedMembership
-from gossip.udp import UdpDriver
-from tests.contracts.membership import Recorder, states
-from tests.gossip.loopback import PORT, Notices, fresh_host, wait
+from tests.gossip.loopback import PORT, fresh_host, wait
 from tests.real.serf_agent import SerfAgent
+from tests.real.serf_cluster import Cluster, RykteNode
 
 #: Probes go round the cluster ten times, and a push/pull happens on every node.
 CALM_S = 35.0
-
-
-class RykteNode:
-    """An engine as the product runs it, at stock speed, and what it told."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.host = fresh_host()
-        self.recorder = Recorder()
-        self.notices = Notices()
-        self.drivers: list[UdpDriver] = []
-        self.membership = ThreadedMembership(self._make, notify=self.notices)
-
-    def _make(self, notify: Callable[[Notice], None]) -> Engine:
-        local = LocalNode(self.name, self.host, PORT, {"node": self.name, "zone": "a"})
-        self.drivers.append(UdpDriver(LAN, local, rng=Random(self.name), notify=notify))
-        return self.drivers[0]
-
-    def state_of(self, name: str) -> MemberState | None:
-        return states(self.membership).get(name)
-
-
-class Cluster:
-    """The agent, and three nodes that found each other through it."""
-
-    def __init__(self, agent: SerfAgent, nodes: list[RykteNode]) -> None:
-        self.agent = agent
-        self.nodes = nodes
-
-    def form(self) -> None:
-        for node in self.nodes:
-            node.membership.start(node.recorder)
-            assert node.membership.join([self.agent.address]) == 1
-        everybody = {"agent", *(node.name for node in self.nodes)}
-        wait(lambda: all(set(states(node.membership)) == everybody for node in self.nodes))
-        wait(lambda: self.agent.statuses() == dict.fromkeys(everybody, "alive"))
-
-    def stop(self) -> None:
-        for node in self.nodes:
-            node.membership.stop()
 
 
 @pytest.fixture
@@ -149,6 +102,5 @@ def test_calm(cluster: Cluster) -> None:
     for node in cluster.nodes:
         assert [notice for notice in node.notices.kept if notice.level in ("warning", "error")] == []
         assert {what for what, _ in node.recorder.told} == {"joined"}
-    complaints = [line for line in cluster.agent.log().splitlines() if "[WARN]" in line or "[ERR]" in line]
-    assert complaints == []
+    assert cluster.agent.complaints() == []
     assert "Suspect" not in cluster.agent.log()
