@@ -48,6 +48,7 @@ class GossipKeys:
         if self._path is not None:
             self._content = _read(self._path)
             self.keyring = Keyring(_parsed(self._path, self._content))
+            log.info("gossip is encrypted", path=str(self._path), keys=len(self.keyring.keys))
 
     def start(self) -> None:
         """Follow the file from now on."""

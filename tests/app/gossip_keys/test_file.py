@@ -53,10 +53,12 @@ def test_without_a_file_there_is_no_ring() -> None:
 
 
 def test_the_file_is_read_at_the_start(tmp_path: Path) -> None:
-    """Its first key seals; a byte order mark that an editor left is no matter."""
+    """Its first key seals, the log says how many there are; a byte order mark that an editor left is no matter."""
     path = tmp_path / "keys"
     path.write_text(f"\ufeff{FIRST.text()}\n{SECOND.text()}\n", encoding="utf-8")
-    assert ring(loaded(path)) == (FIRST, SECOND)
+    with capture_logs() as lines:
+        assert ring(loaded(path)) == (FIRST, SECOND)
+    assert [(line["event"], line["keys"]) for line in lines] == [("gossip is encrypted", 2)]
 
 
 @pytest.mark.parametrize(
