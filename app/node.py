@@ -66,7 +66,7 @@ class Node:
         self._ready = False
         self.metrics = Metrics()
         self.store = make_store(config, self.metrics)
-        self._keys = GossipKeys(config.gossip_key_file, lambda run: self.membership.in_engine_thread(run))
+        self._keys = GossipKeys(config.gossip_key_file)
         self.membership = self._make_membership()
         self.peers = Peers(config.node_name)
         self.health = PeerHealth(time.monotonic)
@@ -136,15 +136,17 @@ class Node:
     # -- building --
 
     def _make_membership(self) -> ThreadedMembership:
-        config = self._config
+        config, keys = self._config, self._keys
         local = local_node(config, self._rng)
         rng = random.Random(self._rng.getrandbits(64))  # noqa: S311 - of the gossip thread alone
-        return ThreadedMembership(
+        membership = ThreadedMembership(
             lambda notify: UdpDriver(
-                Settings(), local, rng=rng, notify=notify, bind=config.gossip_addr, keyring=self._keys.keyring
+                Settings(), local, rng=rng, notify=notify, bind=config.gossip_addr, keyring=keys.keyring
             ),
             notify=log_notice,
         )
+        keys.bind(membership.in_engine_thread)
+        return membership
 
     def _make_tracker(self) -> Tracker:
         return Tracker(self.store, self.directory, admission=self._config.admission(), metrics=self.metrics)

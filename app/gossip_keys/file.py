@@ -33,15 +33,18 @@ class KeyFileError(Exception):
 class GossipKeys:
     """The keyring of a node and where it comes from. Without a path there is none, and nothing is ever done."""
 
-    def __init__(self, path: Path | None, order: Order) -> None:
-        """`order` is called from `look` only, so never before `start`."""
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self._order = order
+        self._order: Order = _at_once
         self._content = b""
         self._problem = ""
         self._greenlet: Greenlet[..., Any] | None = None
         #: Made by `load`; from the engine's start on it belongs to the engine's thread.
         self.keyring: Keyring | None = None
+
+    def bind(self, order: Order) -> None:
+        """Let `order` change the keyring: an engine in a thread of its own must find it changed there only."""
+        self._order = order
 
     def load(self) -> None:
         """Make the keyring. Raises `KeyFileError`."""
@@ -85,6 +88,10 @@ class GossipKeys:
         while True:
             gevent.sleep(INTERVAL_S)
             self.look()
+
+
+def _at_once(run: Callable[[], object]) -> None:
+    run()
 
 
 def _read(path: Path) -> bytes:

@@ -14,18 +14,13 @@ from gossip.wire.keyring import Key
 FIRST, SECOND = Key(b"1" * 32), Key(b"2" * 32)
 
 
-def at_once(run: Callable[[], object]) -> None:
-    """The engine's thread of these tests."""
-    run()
-
-
 def write(path: Path, *keys: Key) -> Path:
     path.write_text("".join(f"{key.text()}\n" for key in keys))
     return path
 
 
 def loaded(path: Path) -> GossipKeys:
-    keys = GossipKeys(path, at_once)
+    keys = GossipKeys(path)
     keys.load()
     return keys
 
@@ -44,7 +39,7 @@ def looked(keys: GossipKeys) -> list[Any]:
 
 def test_without_a_file_there_is_no_ring() -> None:
     """No path, no encryption, nothing to follow."""
-    keys = GossipKeys(None, at_once)
+    keys = GossipKeys(None)
     keys.load()
     keys.start()
     keys.look()
@@ -143,6 +138,20 @@ def test_keys_of_queries_stay(tmp_path: Path) -> None:
     write(path, SECOND)
     looked(keys)
     assert ring(keys) == (SECOND, added)
+
+
+def test_changes_are_made_where_the_ring_belongs(tmp_path: Path) -> None:
+    """A bound order gets the change to make, and until it has made it the ring is as it was."""
+    path = write(tmp_path / "keys", FIRST)
+    keys = loaded(path)
+    changes: list[Callable[[], object]] = []
+    keys.bind(changes.append)
+    write(path, SECOND)
+    looked(keys)
+    assert ring(keys) == (FIRST,)
+    (change,) = changes
+    change()
+    assert ring(keys) == (SECOND,)
 
 
 def test_start_and_stop(tmp_path: Path) -> None:
