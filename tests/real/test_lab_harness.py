@@ -122,7 +122,8 @@ def test_cut_link(lab: Lab):
     image = Image.of("harness-cut", 1000)
     lab.upstream.push(image, "harness/cut", "v1")
     lab.nodes["n1"].namespace.cut()
-    assert lab.nodes["n1"].try_pull("harness/cut:v1", timeout_s=2).status == "DEADLINE_EXCEEDED"
+    # at the deadline either side may be the first to give up
+    assert lab.nodes["n1"].try_pull("harness/cut:v1", timeout_s=2).status in {"DEADLINE_EXCEEDED", "CANCELLED"}
     lab.nodes["n2"].pull("harness/cut:v1")
     lab.nodes["n1"].namespace.mend()
     lab.nodes["n1"].pull("harness/cut:v1")
