@@ -7,6 +7,7 @@ one process. It is the `Service` that `app/server/worker.py` runs; the order of 
 import random
 import secrets
 import time
+from ipaddress import ip_address
 
 import structlog
 
@@ -19,9 +20,9 @@ from app.content.layout.store import LayoutStore
 from app.content.store import ContentStore, StoreUnavailable
 from app.directory.antientropy import MAX_ANSWER_BYTES
 from app.directory.service import DirectoryService
+from app.engines import ENGINES
 from app.fanout import Fanout
 from app.gossip_keys.file import GossipKeys, KeyFileError
-from app.identity import local_node
 from app.key import Digest, Key
 from app.metrics import Metrics
 from app.peers.client import Peers
@@ -43,9 +44,6 @@ from app.tracker import Tracker
 from gossip.errors import GossipError
 from gossip.membership import Member
 from gossip.swim.effects import Notice
-from gossip.swim.settings import Settings
-from gossip.thread import ThreadedMembership
-from gossip.udp import UdpDriver
 
 log = structlog.get_logger()
 
@@ -67,7 +65,7 @@ class Node:
         self.metrics = Metrics()
         self.store = make_store(config, self.metrics)
         self._keys = GossipKeys(config.gossip_key_file)
-        self.membership = self._make_membership()
+        self.membership = ENGINES[config.engine](config, self._keys, self._rng, log_notice)
         self.peers = Peers(config.node_name)
         self.health = PeerHealth(time.monotonic)
         self.directory = DirectoryService(
@@ -93,6 +91,7 @@ class Node:
             self.store.start(self._tracker)
         except (GossipError, KeyFileError, StoreUnavailable) as error:
             raise StartError(str(error)) from error
+        self._check_address()
         self._keys.start()
         self._tracker.start()
         self._bootstrap.start()
@@ -134,19 +133,6 @@ class Node:
         return None
 
     # -- building --
-
-    def _make_membership(self) -> ThreadedMembership:
-        config, keys = self._config, self._keys
-        local = local_node(config, self._rng)
-        rng = random.Random(self._rng.getrandbits(64))  # noqa: S311 - of the gossip thread alone
-        membership = ThreadedMembership(
-            lambda notify: UdpDriver(
-                Settings(), local, rng=rng, notify=notify, bind=config.gossip_addr, keyring=keys.keyring
-            ),
-            notify=log_notice,
-        )
-        keys.bind(membership.in_engine_thread)
-        return membership
 
     def _make_tracker(self) -> Tracker:
         return Tracker(self.store, self.directory, admission=self._config.admission(), metrics=self.metrics)
@@ -202,6 +188,16 @@ class Node:
         )
 
     # -- other nodes --
+
+    def _check_address(self) -> None:
+        """Others take a node's address from the gossip, which for an agent is the agent's own setting."""
+        gossiped, advertised = self.membership.local().host, self._config.advertise_addr
+        if ip_address(gossiped) != ip_address(advertised):
+            log.warning(
+                "the agent gossips another address than --advertise-addr: other nodes ask this one there",
+                agent=gossiped,
+                advertise_addr=advertised,
+            )
 
     def _member_gone(self, member: Member) -> None:
         self.peers.forget(member)

@@ -6,7 +6,7 @@ import structlog
 
 from app.address import host_port
 from app.metrics import Metrics
-from app.tags import node_name
+from app.tags import node_name, registry_port
 from gossip.membership import Member
 
 log = structlog.get_logger()
@@ -15,8 +15,8 @@ log = structlog.get_logger()
 class Roster:
     """A `MembershipListener` for the operator's eyes and for the connection pools.
 
-    `forget(member)` closes what is pooled for a member that left or failed; names are unique per start, so a
-    pool kept for a dead name would never be used again.
+    `forget(member)` closes what is pooled for a member that left, failed or is no mirror any more: a pool kept for it
+    would hardly be used again, as most names are unique per start.
     """
 
     def __init__(self, metrics: Metrics, forget: Callable[[Member], None]) -> None:
@@ -28,6 +28,8 @@ class Roster:
 
     def updated(self, member: Member) -> None:
         log.debug("member updated", node=node_name(member), state=member.state.value)
+        if registry_port(member) is None:
+            self._forget(member)  # its mirror has ended, and its agent goes on
 
     def left(self, member: Member) -> None:
         self._tell("member left", "left", member)

@@ -74,9 +74,15 @@ class Status:
             "addresses": {
                 "registry": host_port(*config.registry_addr),
                 "metrics": host_port(*config.metrics_addr),
-                "gossip": host_port(*config.gossip_addr),
+                **self._gossip_address(),
             },
         }
+
+    def _gossip_address(self) -> dict[str, str]:
+        """Where gossip listens; of an agent, where it is asked."""
+        if self._config.engine == "serf":
+            return {"agent": host_port(*self._config.serf_rpc_addr)}
+        return {"gossip": host_port(*self._config.gossip_addr)}
 
     def members(self) -> dict[str, Any]:
         """All members known, with the age and size of their filters where they have one."""

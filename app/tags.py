@@ -15,6 +15,11 @@ def registry_port(member: Member) -> int | None:
     return port if 0 < port < 65536 else None
 
 
+def start(member: Member) -> str:
+    """Which start of the node this is: it differs where the same name has begun anew. Empty if it tells none."""
+    return member.tags.get("start", "")
+
+
 def zone(member: Member) -> str:
     """Its failure domain, empty if it names none."""
     return member.tags.get("zone", "")

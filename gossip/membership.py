@@ -41,7 +41,8 @@ class MemberState(Enum):
 class Member:
     """A snapshot of one member.
 
-    `name` is unique per start of a node; the operator's name of the node is the tag `node`.
+    `name` is unique per start of a node, or an external agent's own, which comes back at each start: the tag `start`
+    then differs. The operator's name of the node is the tag `node`.
     `host` is an IPv4 or IPv6 address in text, `port` the gossip port.
     """
 

@@ -36,6 +36,21 @@ class Replica:
         """Take over one report."""
         self._members[happened.member.name] = happened.member
 
+    def learn(self, member: Member) -> MemberReport | None:
+        """Take over what is known of one member, from a source that repeats itself; the report of it, if it is news."""
+        if member.name == self._local:
+            tags = self.local().tags if self._local_tags is None else self._local_tags
+            member = replace(member, tags=tags)
+        news = self._difference(member)
+        self._members[member.name] = member
+        return news
+
+    def forget(self, name: str) -> None:
+        """The table has reaped this member. One that is still there, or the local one, is not forgotten."""
+        known = self._members.get(name)
+        if known is not None and known.state.absent and name != self._local:
+            del self._members[name]
+
     def reconcile(self, members: Sequence[Member]) -> list[MemberReport]:
         """Take over a whole table; return the reports that were missing."""
         missed = [missing for member in members if (missing := self._difference(member)) is not None]

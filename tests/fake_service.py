@@ -97,6 +97,7 @@ class FakeConfig:
     metrics_addr: tuple[str, int]
     gossip_addr: tuple[str, int]
     drain_timeout_s: float
+    engine: str = "swim"
 
 
 def main(argument: str) -> int:

@@ -35,6 +35,7 @@ def _status_text(document: Document) -> str:
     ready, reason = take(document, "ready", bool), take(document, "reason", str, type(None))
     problem = take(store, "problem", str, type(None))
     counted = take(document, "members", dict)
+    gossip = "agent" if "agent" in addresses else "gossip"
     rows = [
         ("node", take(document, "node", str)),
         ("version", take(document, "version", str)),
@@ -44,7 +45,7 @@ def _status_text(document: Document) -> str:
         *([("problem", problem)] if problem else []),
         ("engine", take(document, "engine", str)),
         ("members", ", ".join(f"{number} {state}" for state, number in counted.items()) or "none"),
-        *((name, take(addresses, name, str)) for name in ("registry", "metrics", "gossip")),
+        *((name, take(addresses, name, str)) for name in ("registry", "metrics", gossip)),
     ]
     return columns([(name, printable(value)) for name, value in rows])
 

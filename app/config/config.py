@@ -15,7 +15,7 @@ from typing import Self
 
 from app.address import Address
 from app.admission import Admission
-from app.config import encryption, values
+from app.config import encryption, engines, values
 from app.config.addresses import default_route_address
 from app.config.option import ConfigError, Given, option, options_of, read
 from app.config.rules import contradictions, settle_addresses, settle_node_name
@@ -57,7 +57,7 @@ class Config:
         group="Node",
         default=":7946",
         help="Where gossip listens, by UDP and TCP. Members that are named without a port are looked for at this"
-        " port, so give all nodes the same.",
+        " port, so give all nodes the same. With `--engine serf` only the latter holds: the agent gossips.",
     )
     advertise_addr: str = option(
         "--advertise-addr",
@@ -65,7 +65,8 @@ class Config:
         values.ip_address,
         group="Node",
         default_shown="the host of `--gossip-addr`, else the address of the default route",
-        help="Address at which the others reach this node, for gossip and for the registry.",
+        help="Address at which the others reach this node, for gossip and for the registry. With `--engine serf` they"
+        " take the agent's, so let its `-advertise` be the same.",
     )
     zone: str = option(
         "--zone",
@@ -133,14 +134,9 @@ class Config:
         help="containerd's content directory as this process sees it, if it is mounted elsewhere than containerd says.",
     )
 
-    engine: str = option(
-        "--engine",
-        "KIND",
-        values.choice("swim"),
-        group="Cluster",
-        default="swim",
-        help="The membership engine. `swim` is built in and speaks the protocol of memberlist and Serf.",
-    )
+    engine: str = engines.ENGINE
+    serf_rpc_addr: Address = engines.SERF_RPC_ADDR
+    serf_rpc_auth_file: Path | None = engines.SERF_RPC_AUTH_FILE
     bootstrap: str = option(
         "--bootstrap",
         "KIND",

@@ -102,6 +102,15 @@ def _keys_have_an_engine(engine: str, key_file: Path | None) -> str | None:
     return None
 
 
+def _serf_has_auth_file(engine: str, auth_file: Path | None) -> str | None:
+    if engine != "serf" and auth_file is not None:
+        return (
+            f"--serf-rpc-auth-file '{auth_file}' has no effect with --engine {engine}:"
+            " give --engine serf, or leave it out"
+        )
+    return None
+
+
 def _timeout_within_deadline(timeout_s: float, deadline_s: float) -> str | None:
     if timeout_s <= deadline_s:
         return None
@@ -140,6 +149,7 @@ _RULES = (
     _Rule(("bootstrap", "bootstrap_peers"), _static_has_peers),
     _Rule(("bootstrap", "bootstrap_dns_name"), _dns_has_name),
     _Rule(("engine", "gossip_key_file"), _keys_have_an_engine),
+    _Rule(("engine", "serf_rpc_auth_file"), _serf_has_auth_file),
     _Rule(("resolve_timeout_s", "probe_deadline_s"), _timeout_within_deadline),
     _Rule(("registry_addr", "metrics_addr"), _differ("--registry-addr", "--metrics-addr")),
     _Rule(("registry_addr", "gossip_addr"), _differ("--registry-addr", "--gossip-addr")),

@@ -149,6 +149,14 @@ def listen_address(text: str) -> Address:
     return (host and _ip(host)), port
 
 
+def agent_address(text: str) -> Address:
+    """`127.0.0.1:7373` or `[::1]:7373`: where something of this node listens."""
+    host, port = listen_address(text)
+    if not host:
+        raise ValueError("has no host: write 127.0.0.1:7373 or [::1]:7373")
+    return host, port
+
+
 def ip_address(text: str) -> str:
     """One IPv4 or IPv6 address that others can reach."""
     address = _ip(text.removeprefix("[").removesuffix("]"))

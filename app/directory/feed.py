@@ -20,7 +20,7 @@ from app.directory.errors import DirectoryError, UnknownVersion
 from app.directory.own import OwnFilter
 from app.directory.replica import Snapshot, Verdict, Version
 from app.directory.schedule import Ask, Reason, Schedule
-from app.tags import registry_port
+from app.tags import registry_port, start
 from gossip.membership import Member
 
 #: A key that so many live members hold is not broadcast: a pull by all nodes at once would drown the gossip, and one
@@ -110,9 +110,10 @@ class Feed:
 
     def joined(self, member: Member, now: float) -> None:
         """A member came, or came back."""
-        if not self._is_peer(member):
+        is_peer = self._is_peer(member)
+        if not is_peer or self._began_anew(member):
             self.left(member)
-        elif self.directory.set_member(member, now):
+        if is_peer and self.directory.set_member(member, now):
             self._schedule.peer_came(origin_of(member.name), self.directory.members, now)
 
     def updated(self, member: Member, now: float) -> None:
@@ -193,6 +194,11 @@ class Feed:
 
     def _is_peer(self, member: Member) -> bool:
         return registry_port(member) is not None and member.tags.get("v") == self._protocol
+
+    def _began_anew(self, member: Member) -> bool:
+        """Whether another start of it is known here, whose content is not this one's: an agent's name outlives us."""
+        known = self.directory.member(origin_of(member.name))
+        return known is not None and start(known) != start(member)
 
     def _suppressed(self, fingerprint: int) -> bool:
         return self.directory.holders(fingerprint) >= SUPPRESS_HOLDERS

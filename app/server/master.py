@@ -48,6 +48,8 @@ class ServerConfig(Protocol):
     @property
     def gossip_addr(self) -> Address: ...
     @property
+    def engine(self) -> str: ...
+    @property
     def drain_timeout_s(self) -> float: ...
 
 
@@ -145,12 +147,13 @@ def _after_fork(_arbiter: Arbiter, _worker: Worker) -> None:
 
 
 def _ports(config: ServerConfig) -> list[Port]:
-    return [
+    ours = [
         Port("--registry-addr", config.registry_addr, "TCP"),
         Port("--metrics-addr", config.metrics_addr, "TCP"),
-        Port("--gossip-addr", config.gossip_addr, "TCP"),
-        Port("--gossip-addr", config.gossip_addr, "UDP"),
     ]
+    if config.engine == "serf":
+        return ours  # the agent has the gossip port
+    return [*ours, Port("--gossip-addr", config.gossip_addr, "TCP"), Port("--gossip-addr", config.gossip_addr, "UDP")]
 
 
 def _raise_descriptor_limit() -> None:

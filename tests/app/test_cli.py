@@ -82,7 +82,6 @@ def test_all_mistakes_of_serve_come_at_once() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--serf-rpc-addr", "127.0.0.1:7373"],
         ["--bootstrap-lease-name", "x"],
         ["--bootstrap-http-url", "x"],
         ["--zone"],
@@ -144,6 +143,15 @@ def test_status_of_a_ready_node(node: NodeApi) -> None:
         "metrics   0.0.0.0:9090",
         "gossip    0.0.0.0:7946",
     ]
+
+
+def test_status_of_a_node_with_an_agent(node: NodeApi) -> None:
+    """Where the agent is asked stands in place of the gossip port."""
+    addresses = {"registry": "0.0.0.0:5000", "metrics": "0.0.0.0:9090", "agent": "127.0.0.1:7373"}
+    node.answers({**STATUS, "engine": "serf", "addresses": addresses})
+    lines = _run("status", "--api", node.url).stdout.splitlines()
+    assert "engine    serf" in lines
+    assert lines[-1] == "agent     127.0.0.1:7373"
 
 
 @pytest.mark.parametrize("output", ["text", "json"])

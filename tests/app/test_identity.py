@@ -4,8 +4,8 @@ import re
 from random import Random
 
 from app.config.config import Config
-from app.identity import local_node
-from app.tags import node_name, registry_port, zone
+from app.identity import TAG_NAMES, local_node, local_tags
+from app.tags import node_name, registry_port, start, zone
 from gossip.membership import Member, MemberState
 from gossip.wire.serf import encode_tags
 
@@ -29,6 +29,7 @@ def test_what_is_written_is_what_the_others_read() -> None:
     seen = Member(local.name, local.host, local.port, MemberState.ALIVE, local.tags)
     assert (node_name(seen), registry_port(seen), zone(seen)) == ("node-1", 5001, "zone-a")
     assert seen.tags["v"] == "1"
+    assert int(start(seen)) > 0
 
 
 def test_what_was_not_given_has_no_tag() -> None:
@@ -40,3 +41,8 @@ def test_the_longest_names_fit() -> None:
     """A gossip message carries 512 bytes of tags."""
     longest = {**GIVEN, "node_name": "n" * 253, "zone": "z" * 63, "region": "r" * 63, "registry_addr": ":65535"}
     assert len(encode_tags(local_node(Config.from_options(longest), Random(1)).tags)) <= 512
+
+
+def test_all_our_tags_have_known_names() -> None:
+    """On an agent that goes on from start to start, those that are not given any more have to be taken away."""
+    assert set(local_tags(Config.from_options({**GIVEN, "zone": "z", "region": "r"}))) == TAG_NAMES

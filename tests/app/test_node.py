@@ -16,6 +16,7 @@ from app.server.worker import StartError
 from gossip.membership import MemberState
 from gossip.swim.effects import Notice
 from tests.app.server.test_connection import settings
+from tests.fake_agent import RPC_PORT, FakeAgents
 from tests.gossip.loopback import fresh_host, wait
 from tests.gossip.wire.sealing import KEYS
 from tests.http_client import Answer, Client
@@ -210,6 +211,52 @@ def test_a_bad_key_file_keeps_a_node_from_starting(tmp_path: Path) -> None:
     node.stop()
 
 
+def make_node_with_agent(
+    directory: Path, number: int, network: FakeAgents, image: TestImage | None = None, *, seed: str = "", **more: str
+) -> Node:
+    """A node on the Serf engine, with an agent at its address."""
+    host = fresh_host()
+    network.agent(f"agent-{number}", host)
+    addresses = {"gossip_addr": f"{host}:{GOSSIP_PORT}", "registry_addr": f"{host}:{REGISTRY_PORT}"}
+    given = {"engine": "serf", "serf_rpc_addr": f"{host}:{RPC_PORT}", **addresses, **more}
+    return make_node(directory, number, image, seed=seed, **given)
+
+
+@pytest.fixture
+def agents() -> Iterator[FakeAgents]:
+    network = FakeAgents()
+    yield network
+    network.stop()
+
+
+def test_two_nodes_on_agents_pull_from_each_other(tmp_path: Path, agents: FakeAgents) -> None:
+    """Under the agents' names, with the nodes' own to see; one that leaves is asked no more, and its agent lives."""
+    first = Running(make_node_with_agent(tmp_path, 1, agents, IMAGE))
+    second = Running(make_node_with_agent(tmp_path, 2, agents, seed=first.node.registry_addr[0]))
+    try:
+        wait(lambda: everybody_is_seen([first, second]))
+        wait(lambda: second.ask("manifests/1.0", method="HEAD").status == 200)
+        assert second.ask(f"blobs/{IMAGE.layers[1].digest}").body == IMAGE.layers[1].content
+        admin = second.node.admin_app.test_client()  # type: ignore[attr-defined]  # it is a Flask app
+        assert [row["node"] for row in admin.get("/api/v1/members").json["members"]] == ["node-1", "node-2"]
+        first.node.leave()
+        wait(lambda: second.counted("rykte_gossip_events_total", event="left") == 1)
+        assert second.ask("manifests/1.0", method="HEAD").status == 404
+        assert agents.running[first.node.registry_addr[0]].tags == {"bye": "1"}
+    finally:
+        second.stop()
+        first.stop()
+
+
+def test_a_node_without_its_agent_can_t_start(tmp_path: Path, agents: FakeAgents) -> None:
+    """The operator hears which address was asked, and by which option to change it."""
+    node = make_node_with_agent(tmp_path, 1, agents)
+    agents.stop()
+    with pytest.raises(StartError, match=rf"{node.registry_addr[0]}:{RPC_PORT}.*--serf-rpc-addr"):
+        node.start()
+    node.stop()
+
+
 def test_a_node_without_keys_does_not_pay_for_them() -> None:
     """The cipher's library takes megabytes; only a key loads it."""
     code = (
@@ -218,6 +265,26 @@ def test_a_node_without_keys_does_not_pay_for_them() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
+
+
+def test_an_agent_that_gossips_another_address(tmp_path: Path, agents: FakeAgents) -> None:
+    """The others will ask for this node there, so it is said."""
+    with capture_logs() as lines:
+        running = Running(make_node_with_agent(tmp_path, 1, agents, advertise_addr="127.0.0.9"))
+    running.stop()
+    (warning,) = [line for line in lines if line["log_level"] == "warning"]
+    assert (warning["agent"], warning["advertise_addr"]) == (running.node.registry_addr[0], "127.0.0.9")
+
+
+def test_another_agent_needs_a_restart(tmp_path: Path, agents: FakeAgents) -> None:
+    """The node is not alive any more, and says what to do."""
+    running = Running(make_node_with_agent(tmp_path, 1, agents))
+    host = running.node.registry_addr[0]
+    agents.running[host].kill()
+    agents.agent("another", host)
+    wait(lambda: running.node.not_alive() is not None)
+    assert "restart the process" in str(running.node.not_alive())
+    running.stop()
 
 
 def test_the_engine_s_words_go_to_the_log() -> None:

@@ -7,7 +7,7 @@ from app.metrics import Metrics
 from app.roster import Roster
 from gossip.membership import Member, MemberState
 
-MEMBER = Member("node-1-abc123", "fd00::1", 7946, MemberState.ALIVE, {"node": "node-1"})
+MEMBER = Member("node-1-abc123", "fd00::1", 7946, MemberState.ALIVE, {"node": "node-1", "http": "5000"})
 
 
 class Bench:
@@ -48,6 +48,14 @@ def test_an_update_is_no_event() -> None:
     assert [line["log_level"] for line in lines] == ["debug"]
     assert [bench.counted(event) for event in ("joined", "left", "failed")] == [None, None, None]
     assert bench.gone == []
+
+
+def test_a_member_that_is_no_mirror_any_more_is_let_go() -> None:
+    """Its agent goes on without the mirror: nobody will ask it again."""
+    bench = Bench()
+    ended = Member("agent", "fd00::1", 7946, MemberState.ALIVE, {"bye": "1"})
+    bench.roster.updated(ended)
+    assert bench.gone == [ended]
 
 
 def test_lost_payloads_are_a_warning() -> None:

@@ -38,7 +38,7 @@ class FakeDirectory:
 class Bench:
     """A status whose node is `node-1`, in a cluster with `node-2` and a stock agent."""
 
-    def __init__(self, *, reason: str | None = None) -> None:
+    def __init__(self, *, reason: str | None = None, **options: str) -> None:
         cluster = FakeCluster()
         self.node: FakeMembership = cluster.started("node-1-a", {"node": "node-1", "http": "5000"}, Recorder())
         tags = {"node": "node-2", "http": "5000", "zone": "zone-a"}
@@ -48,7 +48,8 @@ class Bench:
         self.directory = FakeDirectory()
         self.true_holders: set[str] = set()
         self.confirmed: list[tuple[str, Key]] = []
-        config = Config.from_options({"node_name": "node-1", "advertise_addr": "fd00::1", "store": "containerd"})
+        given = {"node_name": "node-1", "advertise_addr": "fd00::1", "store": "containerd", **options}
+        config = Config.from_options(given)
         self.status = Status(
             config, self.store, self.node, self.directory, not_ready=lambda: reason, confirm=self._confirm
         )
@@ -85,6 +86,13 @@ def test_the_node_in_one_object() -> None:
         "engine": "swim",
         "addresses": {"registry": "[::]:5000", "metrics": "[::]:9090", "gossip": "[::]:7946"},
     }
+
+
+def test_the_agent_of_a_node_that_has_one() -> None:
+    """Where it is asked stands in place of a gossip port that the node does not have."""
+    document = Bench(engine="serf", serf_rpc_addr="127.0.0.1:7374").status.status()
+    assert document["engine"] == "serf"
+    assert document["addresses"] == {"registry": "[::]:5000", "metrics": "[::]:9090", "agent": "127.0.0.1:7374"}
 
 
 def test_a_node_that_is_not_ready_says_why() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from app.tags import node_name, registry_port, zone
+from app.tags import node_name, registry_port, start, zone
 from gossip.membership import Member, MemberState
 
 
@@ -36,3 +36,9 @@ def test_odd_digits_are_no_port_either(text: str) -> None:
 def test_no_tag_is_no_port() -> None:
     """Not every member is a mirror."""
     assert registry_port(member({})) is None
+
+
+def test_starts_are_told_apart() -> None:
+    """By whatever the tag says; a member that says nothing has one start."""
+    assert start(member({"start": "7"})) == "7"
+    assert start(member({})) == ""

@@ -79,9 +79,10 @@ def driver(
 class Harness:
     """What `MembershipSuite` needs: nodes, which are stopped at the end, whatever the test did."""
 
-    def __init__(self, make: Callable[[str, str, Mapping[str, str]], Membership]) -> None:
+    def __init__(self, make: Callable[[str, str, Mapping[str, str]], Membership], settle_s: float = SETTLE_S) -> None:
         """`make(name, host, tags)` gives a node that has not been started."""
         self._make = make
+        self._settle_s = settle_s
         self._nodes: list[Membership] = []
 
     def node(self, name: str, tags: Mapping[str, str] | None = None, *, host: str = "") -> Membership:
@@ -93,7 +94,7 @@ class Harness:
         wait(condition)
 
     def settle(self) -> None:
-        gevent.sleep(SETTLE_S)
+        gevent.sleep(self._settle_s)
 
     def stop(self) -> None:
         for node in self._nodes:

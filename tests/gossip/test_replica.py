@@ -119,3 +119,29 @@ def apply(there: set[str], happened: MemberReport) -> None:
             assert name in there
         case MemberLeft() | MemberFailed():
             there.discard(name)
+
+
+@given(TABLES, TABLES)
+def test_members_learned_one_by_one(before: dict[str, MemberState], after: dict[str, MemberState]) -> None:
+    """The news are those of a whole table with the same members, and what is told twice is news once."""
+    one_by_one, whole = replica(*table(before)[1:]), replica(*table(before)[1:])
+    told = [news for each in table(after) if (news := one_by_one.learn(each)) is not None]
+    unheard = [member(name, state) for name, state in before.items() if name not in after]
+    assert told == whole.reconcile([*table(after), *unheard])
+    assert [one_by_one.learn(each) for each in table(after)] == [None] * len(table(after))
+
+
+def test_the_local_tags_are_not_learned() -> None:
+    """They are the ones that were set, whatever a table of somebody else says."""
+    copy = replica()
+    copy.set_local_tags({"zone": "b"})
+    assert copy.learn(LOCAL) is None
+    assert dict(copy.local().tags) == {"zone": "b"}
+
+
+def test_only_who_is_gone_is_forgotten() -> None:
+    """A member that is there stays, and so does the local one; strangers are no error."""
+    copy = replica(member("a"), member("b", LEFT), member("c", FAILED))
+    for name in ("a", "b", "c", "local", "stranger"):
+        copy.forget(name)
+    assert copy.members() == (LOCAL, member("a"))

@@ -18,22 +18,40 @@ _START_PATIENCE_S = 20.0
 _COMMAND_PATIENCE_S = 30.0
 
 
+class AgentFailed(AssertionError):
+    """The agent ended by itself or does not answer; the text has its log."""
+
+
 class SerfAgent:
     """One agent process; a context manager that kills it. Its log is kept for a failing test to show."""
 
     def __init__(
-        self, name: str, host: str, port: int, tags: Mapping[str, str] | None = None, *, key: str = ""
+        self,
+        name: str,
+        host: str,
+        port: int,
+        tags: Mapping[str, str] | None = None,
+        *,
+        rpc_port: int = _RPC_PORT,
+        token: str = "",
+        key: str = "",
     ) -> None:
-        """With a `key` (base64) it encrypts. Raises `AssertionError` where the package is missing."""
+        """It asks RPC clients for the `token`, and encrypts with the `key` (base64).
+
+        Raises `AssertionError` where the package is missing.
+        """
         binary = shutil.which("serf")
         assert binary is not None, "no `serf` on the PATH: install Debian's package `serf` (`make setup` does)"
         self._binary = binary
         self.name = name
         self.host = host
         self.port = port
+        self.rpc_port = rpc_port
+        self._access = [f"-rpc-addr={host}:{rpc_port}", *([f"-rpc-auth={token}"] if token else [])]
         self._tags = dict(tags or {})
         self._encryption = [f"-encrypt={key}"] if key else []
         self._folder = tempfile.TemporaryDirectory(prefix="serf-agent-")
+        self._path("agent.json").write_text(json.dumps({"rpc_auth": token} if token else {}))
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -41,8 +59,18 @@ class SerfAgent:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Kill it and remove its files. Idempotent."""
         self.kill()
         self._folder.cleanup()
+
+    @property
+    def pid(self) -> int:
+        """Of the running agent."""
+        assert self._process is not None
+        return self._process.pid
 
     @property
     def address(self) -> tuple[str, int]:
@@ -56,7 +84,8 @@ class SerfAgent:
             "agent",
             f"-node={self.name}",
             f"-bind={self.host}:{self.port}",
-            f"-rpc-addr={self.host}:{_RPC_PORT}",
+            f"-rpc-addr={self.host}:{self.rpc_port}",
+            f"-config-file={self._path('agent.json')}",
             "-log-level=debug",
             f"-event-handler=user=cat >> {self._path('event-')}$SERF_USER_EVENT",
             *tags,
@@ -66,8 +95,10 @@ class SerfAgent:
             self._process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
         give_up_at = time.monotonic() + _START_PATIENCE_S
         while self._run("members").returncode != 0:
-            assert self._process.poll() is None, f"the agent ended by itself:\n{self.log()}"
-            assert time.monotonic() < give_up_at, f"the agent does not answer:\n{self.log()}"
+            if self._process.poll() is not None:
+                raise AgentFailed(f"the agent ended by itself:\n{self.log()}")
+            if time.monotonic() > give_up_at:
+                raise AgentFailed(f"the agent does not answer:\n{self.log()}")
             gevent.sleep(0.05)
 
     def kill(self) -> None:
@@ -118,7 +149,7 @@ class SerfAgent:
 
     def _run(self, command: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
-            [self._binary, command, f"-rpc-addr={self.host}:{_RPC_PORT}", *arguments],
+            [self._binary, command, *self._access, *arguments],
             capture_output=True,
             text=True,
             timeout=_COMMAND_PATIENCE_S,

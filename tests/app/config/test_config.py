@@ -104,7 +104,10 @@ def test_all_mistakes_come_in_one_message() -> None:
         ({"gossip_addr": ":9090"}, "--metrics-addr and --gossip-addr are both 0.0.0.0:9090"),
         ({"gossip_addr": ":5000"}, "--registry-addr and --gossip-addr are both 0.0.0.0:5000"),
         ({"gossip_addr": "10.0.0.1:7946", "advertise_addr": "fd00::1"}, "of another address family"),
-        ({"engine": "serf"}, "--engine 'serf' is no choice here: write swim"),
+        ({"engine": "raft"}, "--engine 'raft' is no choice here: write swim or serf"),
+        ({"engine": "serf", "gossip_key_file": "/k"}, "--gossip-key-file '/k' has no effect with --engine serf"),
+        ({"serf_rpc_addr": ":7373"}, "--serf-rpc-addr ':7373' has no host: write 127.0.0.1:7373"),
+        ({"serf_rpc_auth_file": "/f"}, "--serf-rpc-auth-file '/f' has no effect with --engine swim"),
         ({"bootstrap": "lease"}, "--bootstrap 'lease' is no choice here"),
     ],
 )

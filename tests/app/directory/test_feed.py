@@ -371,3 +371,28 @@ def test_a_question_is_answered_from_what_is_known() -> None:
 
 def everything() -> tuple[What, bytes]:
     return What.FILTERS, encode_wanted({}, everything=True)
+
+
+def test_a_new_start_under_an_old_name_has_nothing_of_the_last_one() -> None:
+    """An agent's name outlives the mirror: a new `start` empties its filter at once, and the new one is fetched."""
+    first = replace(A, tags={**A.tags, "start": "100"})
+    bench = Bench(first).join(other_feed("a", KEY))
+    assert bench.feed.directory.holders(KEY) == 1
+    again = replace(A, tags={**A.tags, "start": "200"})
+    bench.feed.updated(again, bench.now)
+    assert bench.feed.directory.holders(KEY) == 0
+    newer = Feed(again, 200, random.Random(3), 0.0)
+    newer.key_added(KEY + 1, 0.0)
+    for question in bench.after(SETTLE_S + 1.0).fetches():
+        bench.answer(question, newer)
+    assert (bench.feed.directory.holders(KEY), bench.feed.directory.holders(KEY + 1)) == (0, 1)
+
+
+def test_a_mirror_that_ends_while_its_agent_goes_on() -> None:
+    """Without our tags the member is no peer: its filter goes, and it may come back."""
+    bench = Bench(A).join(other_feed("a", KEY))
+    bench.feed.updated(replace(A, tags={"bye": "1"}), bench.now)
+    assert bench.feed.directory.holders(KEY) == 0
+    assert bench.feed.directory.members == 1
+    bench.feed.updated(A, bench.now)
+    assert bench.feed.directory.members == 2

@@ -29,6 +29,18 @@ def test_a_busy_port_ends_before_anything_is_started(caplog: pytest.LogCaptureFi
     assert record.getMessage().startswith(f"can't start: --metrics-addr 127.0.0.1:{address[1]}: ")
 
 
+def test_an_agent_has_the_gossip_port(caplog: pytest.LogCaptureFixture) -> None:
+    """It is no problem that it is taken then; the others are."""
+    with closing(listen(("127.0.0.1", 0))) as taken:
+        address = taken.getsockname()
+        free = ("127.0.0.1", 0)
+        assert serve(FakeConfig(free, address, address, 1.0, "serf"), never) == 1
+        assert serve(FakeConfig(free, address, address, 1.0, "swim"), never) == 1
+    with_agent, without = (record.getMessage() for record in caplog.records)
+    assert "--gossip-addr" not in with_agent
+    assert "--gossip-addr" in without
+
+
 @pytest.mark.parametrize("handler", [Master.handle_hup, Master.handle_usr2, Master.handle_ttin, Master.handle_ttou])
 def test_no_signal_starts_a_second_worker(handler: Callable[[Master], None], caplog: pytest.LogCaptureFixture) -> None:
     """Reload, upgrade and more workers are refused aloud; the handlers touch nothing of the master."""
