@@ -23,18 +23,10 @@ MAX_LINES = 300
 MAX_FUNCTION_LINES = 40
 TABLES = {("app/metrics.py", "__init__")}  # a list of statements of one kind, which gains nothing by being cut
 LONGEST_TURN_S = 0.05  # what paces a slow client or polls is no wait for time to pass
-# Names of places outside this repository, which nothing in it may need.
-FOREIGN_WORDS = ("/work/" + "shared", "shared/" + "facts", "shared/" + "prototypes")
 
 
 def relative(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-def tracked_files() -> list[Path]:
-    """What git knows, as far as it is there."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
 def test_import_contracts():
@@ -104,17 +96,6 @@ def test_metrics_are_documented():
             name, _, labels, _ = (cell.strip() for cell in line.strip("|").split("|"))
             documented[name.strip("`")] = re.findall(r"`(\w+)`", labels)
     assert documented == metric_families()
-
-
-def test_no_foreign_words():
-    """Nothing in the repository names a place that only one workplace has."""
-    found = [
-        f"{relative(path)}: {word}"
-        for path in tracked_files()
-        for word in FOREIGN_WORDS
-        if word in path.read_text(errors="replace")
-    ]
-    assert found == []
 
 
 def test_every_test_says_what_it_shows():

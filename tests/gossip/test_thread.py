@@ -143,7 +143,7 @@ def test_before_start() -> None:
 
 
 def test_an_engine_that_hangs_gets_no_endless_queue(fake: Fake) -> None:
-    """Broadcasts that a hanging engine doesn't take are dropped beyond a bound, and the log says so, not once for each."""
+    """Broadcasts that a hanging engine doesn't take are dropped beyond a bound; the log says so, but not for each."""
     fake.engine.hold = True
     for number in range(3000):
         fake.node.broadcast("topic", b"%d" % number)
